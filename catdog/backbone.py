@@ -1,0 +1,187 @@
+"""ResNet-50: where its weights come from, the form they are kept in, its stages, and the cut between them."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+from filelock import FileLock
+
+from catdog.downloads import fetch
+from catdog.errors import Failed, Refused
+from catdog.folders import cache_folder
+from catdog.settings import STAGES, check_backbone_name
+
+STARTER_FILE = Path(__file__).parent / "weights" / "resnet50_half.keras"
+# Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].
+IMAGENET_URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/"
+    "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+IMAGENET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
+# What `preprocess_input` of keras.applications.resnet subtracts, here in the order red, green, blue.
+CHANNEL_MEANS = (123.68, 116.779, 103.939)
+WAY_OUT = (
+    "connect to the internet, name a mirror of the file in CATDOG_WEIGHTS_URL, "
+    "or choose the starter or a backbone file as the backbone."
+)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A loaded network without its head, the name and digest it is known by, and a note on how it was chosen."""
+
+    name: str
+    model: keras.Model
+    digest: str
+    note: str = ""
+
+
+def load_backbone(
+    source: str,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Backbone:
+    """The backbone of a name in BACKBONES or of a file's path.
+
+    Raises `Refused` for a file that is none, `Failed` where ImageNet's weights can't be fetched.
+    """
+    note = ""
+    if source == "auto":
+        try:
+            source, path = "imagenet", fetch_imagenet(on_progress, should_stop)
+            note = "auto took the ImageNet backbone."
+        except Failed as error:
+            source, path = "starter", STARTER_FILE
+            note = f"auto took the starter backbone, since ImageNet's can't be had: {error}"
+    elif source == "imagenet":
+        path = fetch_imagenet(on_progress, should_stop)
+    elif source == "starter":
+        path = STARTER_FILE
+    else:
+        path = Path(source)
+    model = load_backbone_file(path)
+    return Backbone(source, model, hashlib.sha256(path.read_bytes()).hexdigest(), note)
+
+
+def load_backbone_file(path: Path) -> keras.Model:
+    """The network in a backbone file; raises `Refused` with what is wrong with it."""
+    check_backbone_name(str(path))
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever it meets in a file that isn't its own.
+        raise Refused(f"{path} is not a backbone file that Keras can load ({type(error).__name__}).") from None
+    problem = find_problem(model)
+    if problem:
+        raise Refused(f"{path} is not a ResNet-50 backbone: {problem}.")
+    return model
+
+
+def find_problem(model: keras.Model) -> str | None:
+    """What keeps a model from being a backbone, or None."""
+    if not isinstance(model, keras.Model) or len(model.inputs) != 1 or len(model.outputs) != 1:
+        return "it has not one input and one output"
+    if len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
+        return f"its input is {model.inputs[0].shape}, not (height, width, 3) per photo"
+    if len(model.outputs[0].shape) != 4:
+        return "its output is not a feature map; save it without its top layers"
+    try:
+        stage_ends(model)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def stage_ends(model: keras.Model) -> dict[str, str]:
+    """The name of each stage's last layer; raises `ValueError` where a stage is missing."""
+    names = [layer.name for layer in model.layers]
+    ends = {}
+    for stage in STAGES:
+        pattern = r"pool1_pool" if stage == "conv1" else rf"{stage}_block(\d+)_out"
+        found = [name for name in names if re.fullmatch(pattern, name)]
+        if not found:
+            raise ValueError(f"it has no layer that ends {stage}")
+        ends[stage] = max(found, key=lambda name: int(re.sub(r"\D", "", name.removeprefix(stage)) or 0))
+    return ends
+
+
+def stage_of_layers(model: keras.Model) -> dict[str, int]:
+    """The number of the stage, 0 for conv1 to 4 for conv5, that each layer before the head belongs to."""
+    ends = stage_ends(model)
+    stages = {}
+    current = 0
+    for layer in model.layers:
+        stages[layer.name] = current
+        if layer.name == ends[STAGES[current]]:
+            current += 1
+            if current == len(STAGES):
+                break
+    return stages
+
+
+def set_trainable(model: keras.Model, freeze_depth: str) -> None:
+    """Let the stages after the freeze depth learn, and no batch normalization anywhere.
+
+    A batch normalization with `trainable=False` stays in inference mode even while the network trains.
+    """
+    first_learning = 0 if freeze_depth == "none" else STAGES.index(freeze_depth) + 1
+    for name, stage in stage_of_layers(model).items():
+        layer = model.get_layer(name)
+        layer.trainable = stage >= first_learning and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def fetch_imagenet(
+    on_progress: Callable[[int, int | None], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Path:
+    """The ImageNet backbone's file in the cache, downloaded and brought to our form if it isn't there yet.
+
+    Raises `Failed` with the ways out where it can't be had.
+    """
+    folder = cache_folder() / "backbones"
+    kept = folder / "resnet50_imagenet.keras"
+    if kept.exists():
+        return kept
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failed(f"The cache folder {folder} can't be written ({error.strerror}): {WAY_OUT}") from None
+    # Whoever comes second waits here, and finds the file.
+    with FileLock(folder / ".lock"):
+        if kept.exists():
+            return kept
+        download = fetch(
+            os.environ.get("CATDOG_WEIGHTS_URL") or IMAGENET_URL,
+            folder / "resnet50_imagenet_notop.h5",
+            what="The ImageNet weights",
+            md5=IMAGENET_MD5,
+            way_out=WAY_OUT,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        try:
+            draft = folder / "draft.keras"
+            convert_imagenet(download).save(draft)
+            draft.replace(kept)
+        except Exception as error:
+            kind = type(error).__name__
+            raise Failed(f"The ImageNet weights in {download} can't be brought to a backbone ({kind}).") from None
+        download.unlink()
+    return kept
+
+
+def convert_imagenet(weights: Path) -> keras.Model:
+    """Keras's published ResNet-50 weights without top, as a backbone that takes RGB from 0 to 255 itself."""
+    image = keras.Input((None, None, 3), name="image")
+    centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in CHANNEL_MEANS], name="subtract_mean")(image)
+    published = keras.applications.ResNet50(weights=None, include_top=False, input_tensor=centred)
+    backbone = keras.Model(published.inputs[0], published.output, name="resnet50")
+    backbone.load_weights(weights)
+    first = backbone.get_layer("conv1_conv")
+    kernel, bias = first.get_weights()
+    # The published kernel reads blue, green, red.
+    first.set_weights([kernel[:, :, ::-1, :], bias])
+    return backbone

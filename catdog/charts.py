@@ -1,0 +1,356 @@
+"""A run's events become Altair charts: how loss and accuracy went, step by step and epoch by epoch."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import altair as alt
+import pandas as pd
+
+# Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
+CURVE_COLOUR = "#12908a"
+NEUTRAL_COLOUR = "#7a7f8a"
+# By the index of the class, everywhere; the colour-blind can tell the first two apart as well.
+CLASS_COLOURS = ("#cc730c", "#2a7fc9", "#c15f97", "#1a9a6c", "#8068cf", "#8a7a5c")
+
+SPLITS = ("training", "validation")
+LINE_STYLES = ([1, 0], [5, 3])  # of the splits: solid, as a dash without a gap, and dashed
+PHASE_NAMES = {"head": "head", "fine-tune": "fine-tuning"}
+COLUMNS = {
+    "position": "float64",  # in epochs, counted over both phases; a whole epoch stands at its end
+    "phase": "str",  # as in the events
+    "epoch": "int64",  # from 1, within its phase
+    "kind": "str",  # step or epoch
+    "split": "str",
+    "measure": "str",  # loss or accuracy
+    "value": "float64",  # an accuracy lies between 0 and 1
+    "best": "bool",
+}
+
+# What a browser is sent at most, however long the run.
+MOST_STEPS = 600
+MOST_EPOCHS = 500
+# A run of more epochs than this shows no point for each: they would lie on one another.
+MOST_POINTS = 40
+
+HEIGHT = 200  # pixels, with title and legend
+Y_LABEL_WIDTH = 44  # pixels
+# Where an accuracy's axis may start, with its ticks: few choices, so that it changes seldom.
+ACCURACY_TICKS = {
+    0.95: [0.95, 0.96, 0.97, 0.98, 0.99, 1.0],
+    0.9: [0.9, 0.92, 0.94, 0.96, 0.98, 1.0],
+    0.8: [0.8, 0.85, 0.9, 0.95, 1.0],
+    0.7: [0.7, 0.8, 0.9, 1.0],
+    0.5: [0.5, 0.6, 0.7, 0.8, 0.9, 1.0],
+    0.0: [0.0, 0.25, 0.5, 0.75, 1.0],
+}
+# A loss's axis ends at one of these times a power of ten, with ticks that far apart.
+LOSS_TICK_DISTANCES = {1: 0.2, 2: 0.5, 3: 1, 5: 1}
+LARGEST_LOSS = 1e12  # what is larger is as good as infinite
+SMALLEST_LOSS = 1e-7  # what is smaller is as good as this on a logarithmic axis
+# What an axis has beyond its first and its last tick, as a share of its length, so that a line on them is seen whole.
+HEADROOM = 0.03
+
+
+class Learned(NamedTuple):
+    """A step or a whole epoch: where it stands, in epochs over both phases, and its event."""
+
+    position: float
+    whole: bool
+    event: dict[str, Any]
+
+
+class Axis(NamedTuple):
+    """What a y axis shows: its two ends, its ticks, and how they are written, as a Vega expression."""
+
+    domain: tuple[float, float]
+    ticks: list[float]
+    label: str
+    scale: str = "linear"
+
+
+def learning_curves(events: Iterable[dict[str, Any]], head_epochs: int, fine_tune_epochs: int = 0) -> pd.DataFrame:
+    """A run's events and its settings become a tidy frame of COLUMNS, thinned to what a browser takes easily.
+
+    The best epoch is the one with the highest validation accuracy, then the lowest validation loss, then the earliest.
+    """
+    learned = in_order(events, {"head": (0, head_epochs), "fine-tune": (head_epochs, fine_tune_epochs)})
+    epochs = [each for each in learned if each.whole]
+    best = min(epochs, key=lambda each: (-each.event["val_accuracy"], each.event["val_loss"]), default=None)
+    rows = []
+    for step in thinned([each for each in learned if not each.whole], MOST_STEPS):
+        rows += rows_of(step, "step", False)
+    for epoch in thinned(epochs, MOST_EPOCHS, best):
+        rows += rows_of(epoch, "epoch", epoch is best)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def in_order(events: Iterable[dict[str, Any]], planned: dict[str, tuple[int, int]]) -> list[Learned]:
+    """The steps and epochs of the phases (name: epochs before it, epochs of it) as they were learned in the end.
+
+    A run that was resumed goes back a little: what it had recorded from there on no longer counts.
+    """
+    learned: list[Learned] = []
+    for event in events:
+        each = locate(event, planned)
+        if each is None:
+            continue
+        while learned and learned[-1][:2] >= each[:2]:
+            learned.pop()
+        learned.append(each)
+    return learned
+
+
+def locate(event: dict[str, Any], planned: dict[str, tuple[int, int]]) -> Learned | None:
+    """A step's or an epoch's place in the run; None for another event, or where a needed number is missing or odd."""
+    kind, phase, epoch = event.get("event"), event.get("phase"), event.get("epoch")
+    if kind not in ("step", "epoch") or not isinstance(phase, str) or phase not in planned:
+        return None
+    before, epochs = planned[phase]
+    if not is_whole(epoch, epochs) or not has_measures(event):
+        return None
+    if kind == "epoch":
+        return Learned(float(before + epoch), True, event) if has_measures(event, "val_") else None
+    step, steps = event.get("step"), event.get("steps")
+    if not is_whole(steps, 10**9) or not is_whole(step, steps):
+        return None
+    return Learned(before + epoch - 1 + step / steps, False, event)
+
+
+def is_whole(value: Any, most: int) -> bool:
+    """Whether a value is a whole number from 1 to `most`."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def has_measures(event: dict[str, Any], prefix: str = "") -> bool:
+    """Whether an event has a loss and an accuracy that are numbers within their bounds, which NaN never is."""
+    return all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+        for value, most in ((event.get(f"{prefix}loss"), LARGEST_LOSS), (event.get(f"{prefix}accuracy"), 1))
+    )
+
+
+def thinned(learned: list[Learned], most: int, best: Learned | None = None) -> list[Learned]:
+    """At most `most` of them: all, or every second, fourth, eighth, ..., with the first, the last and the best.
+
+    What is shown stays where it is while a run goes on, until the distance doubles.
+    """
+    distance = 1
+    while len(learned) > (most - 2) * distance:
+        distance *= 2
+    last = len(learned) - 1
+    return [each for index, each in enumerate(learned) if index % distance == 0 or index == last or each is best]
+
+
+def rows_of(learned: Learned, kind: str, best: bool) -> list[tuple]:
+    """A step's or an epoch's rows of the frame; validation has figures for whole epochs only."""
+    event = learned.event
+    prefixes = {"training": "", "validation": "val_"} if learned.whole else {"training": ""}
+    return [
+        (learned.position, event["phase"], event["epoch"], kind, split, measure, event[prefix + measure], best)
+        for split, prefix in prefixes.items()
+        for measure in ("loss", "accuracy")
+    ]
+
+
+def learning_chart(
+    curves: pd.DataFrame, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
+) -> alt.LayerChart:
+    """The loss or the accuracy of such a frame by epoch; `log` gives the loss a logarithmic axis.
+
+    While a run learns only the data changes, and the y axis now and then, so that a browser need not draw it anew.
+    """
+    curves = curves[curves["measure"] == measure]
+    if measure == "accuracy":
+        axis = accuracy_axis(curves)
+    else:
+        axis = logarithmic_loss_axis(curves) if log else loss_axis(curves)
+    total = head_epochs + fine_tune_epochs
+    x = alt.X(
+        "position:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, total], nice=False),
+        axis=alt.Axis(format="d", tickMinStep=1, tickCount=7, grid=False, labelPadding=6),
+    )
+    y = alt.Y(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=list(axis.domain), nice=False, zero=False, type=axis.scale),
+        axis=alt.Axis(
+            values=axis.ticks,
+            labelExpr=axis.label,
+            labelPadding=6,
+            # The same for all charts and numbers, so that charts stand in line and none moves sideways.
+            minExtent=Y_LABEL_WIDTH,
+            maxExtent=Y_LABEL_WIDTH,
+        ),
+    )
+    layers = [
+        *phase_layers(head_epochs, fine_tune_epochs),
+        *curve_layers(curves.assign(value=curves["value"].clip(lower=SMALLEST_LOSS)) if log else curves, total, x, y),
+        hover_layer(curves, measure, {"head": head_epochs, "fine-tune": fine_tune_epochs}, x),
+        empty_note_layer(curves),
+    ]
+    title = alt.TitleParams(f"{measure.capitalize()} by epoch", fontSize=14, anchor="start", offset=2)
+    return alt.layer(*layers).properties(
+        width="container",
+        height=HEIGHT,
+        title=title,
+        padding={"left": 0, "top": 0, "right": 8, "bottom": 4},
+        description=f"Line chart: {measure} of training and validation by epoch",
+    )
+
+
+def telling_values(curves: pd.DataFrame) -> pd.Series:
+    """The values that an axis must show: all epochs' but those of the first's training, which began from nothing."""
+    epochs = curves[curves["kind"] == "epoch"]
+    later = epochs[(epochs["split"] == "validation") | (epochs["position"] > epochs["position"].min())]
+    return (later if epochs["position"].nunique() > 1 else epochs)["value"]
+
+
+def accuracy_axis(curves: pd.DataFrame) -> Axis:
+    """From the highest of a few values that is below all the epochs' accuracies, to 100 %; from 0 before the first."""
+    lowest = telling_values(curves).min()  # NaN where there is none
+    start = next((start for start in ACCURACY_TICKS if start <= lowest), 0.0)
+    headroom = HEADROOM * (1 - start)
+    return Axis((start - headroom, 1 + headroom), ACCURACY_TICKS[start], "round(100 * datum.value) + ' %'")
+
+
+def loss_axis(curves: pd.DataFrame) -> Axis:
+    """From 0 to 1, 2, 3 or 5 times a power of ten, so that the epochs' losses fit; before the first most steps'."""
+    values = telling_values(curves)
+    largest = values.max() if len(values) else max(1.0, curves["value"].quantile(0.75) if len(curves) else 0.0)
+    exponent = max(-3, math.floor(math.log10(max(largest, SMALLEST_LOSS))))
+    ends = [(digit, power) for power in (exponent, exponent + 1) for digit in LOSS_TICK_DISTANCES]
+    digit, power = next((digit, power) for digit, power in ends if decimal(digit, power) >= largest)
+    distance = LOSS_TICK_DISTANCES[digit]
+    ticks = [decimal(distance * count, power) for count in range(round(digit / distance) + 1)]
+    headroom = HEADROOM * ticks[-1]
+    decimals = max(0, -power + (distance < 1))
+    return Axis((-headroom, ticks[-1] + headroom), ticks, f"format(datum.value, '.{decimals}f')")
+
+
+def logarithmic_loss_axis(curves: pd.DataFrame) -> Axis:
+    """From 1, 2 or 5 times a power of ten to another, so that the epochs' losses fit; before the first the steps'."""
+    epochs = curves[curves["kind"] == "epoch"]
+    values = (epochs if len(epochs) else curves)["value"].clip(lower=SMALLEST_LOSS)
+    lowest, largest = (values.min(), values.max()) if len(values) else (0.01, 1.0)
+    exponents = range(math.floor(math.log10(lowest)), math.floor(math.log10(largest)) + 2)
+    ticks = [decimal(digit, exponent) for exponent in exponents for digit in (1, 2, 5)]
+    start = max(tick for tick in ticks if tick <= lowest)
+    end = min(tick for tick in ticks if tick >= largest and tick > start)
+    ticks = [tick for tick in ticks if start <= tick <= end]
+    headroom = (end / start) ** HEADROOM
+    if len(ticks) > 7:
+        ticks = [tick for tick in ticks if math.log10(tick).is_integer()]
+    return Axis((start / headroom, end * headroom), ticks, "format(datum.value, '~r')", "log")
+
+
+def decimal(digits: float, exponent: int) -> float:
+    """The number nearest to digits times ten to the exponent, without the rounding of a product."""
+    return float(f"{digits:.12g}e{exponent}")
+
+
+def phase_layers(head_epochs: int, fine_tune_epochs: int) -> list[alt.Chart]:
+    """A line where fine-tuning begins, and above the curves the names of both phases; nothing without fine-tuning."""
+    if not fine_tune_epochs:
+        return []
+    total = head_epochs + fine_tune_epochs
+    one = alt.Chart(alt.InlineData(values=[{}]))
+    layers = [one.mark_rule(color=NEUTRAL_COLOUR, opacity=0.6, tooltip=None).encode(x=alt.XDatum(head_epochs))]
+    for phase, start, end, edge, align in (
+        ("head", 0, head_epochs, 0, "left"),
+        ("fine-tune", head_epochs, total, total, "right"),
+    ):
+        # In the middle of its phase; at the outer edge where a phase is narrow.
+        narrow = end - start < 0.3 * total
+        text = one.mark_text(
+            color=NEUTRAL_COLOUR,
+            fontSize=12,
+            align=align if narrow else "center",
+            baseline="bottom",
+            tooltip=None,
+        )
+        place = alt.XDatum(edge if narrow else (start + end) / 2)
+        layers.append(text.encode(x=place, y=alt.value(-3), text=alt.value(PHASE_NAMES[phase])))
+    return layers
+
+
+def curve_layers(curves: pd.DataFrame, total: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """The steps, faint; the epochs as lines and points, training and validation in two line styles; the best one."""
+    needed = ["position", "split", "value"]
+    epochs = curves.loc[curves["kind"] == "epoch", needed]
+    points = epochs if total <= MOST_POINTS else epochs[epochs["position"] == epochs["position"].max()]
+    style = alt.StrokeDash(
+        "split:N",
+        scale=alt.Scale(domain=list(SPLITS), range=[list(style) for style in LINE_STYLES]),
+        legend=small_legend(symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=CURVE_COLOUR),
+    )
+    ring = alt.ShapeDatum(
+        "best epoch",
+        scale=alt.Scale(domain=["best epoch"], range=["circle"]),
+        legend=small_legend(symbolSize=90, symbolStrokeWidth=1.5, symbolStrokeColor=CURVE_COLOUR),
+    )
+    marks = {"color": CURVE_COLOUR, "tooltip": None}
+    best = curves.loc[curves["best"] & (curves["split"] == "validation"), needed]
+    within = alt.FieldRangePredicate("value", list(y["scale"]["domain"]))
+    return [
+        alt.Chart(curves.loc[curves["kind"] == "step", needed])
+        .mark_line(clip=True, strokeWidth=1, opacity=0.3, **marks)
+        .encode(x=x, y=y),
+        alt.Chart(epochs).mark_line(clip=True, strokeWidth=2, **marks).encode(x=x, y=y, strokeDash=style),
+        alt.Chart(points).transform_filter(within).mark_circle(size=28, opacity=1, **marks).encode(x=x, y=y),
+        alt.Chart(best).mark_point(size=110, strokeWidth=1.5, opacity=1, **marks).encode(x=x, y=y, shape=ring),
+    ]
+
+
+def small_legend(**symbol: Any) -> alt.Legend:
+    """A legend in one line above the curves."""
+    return alt.Legend(title=None, orient="top", labelFontSize=12, labelLimit=0, **symbol)
+
+
+def hover_layer(curves: pd.DataFrame, measure: str, epochs: dict[str, int], x: alt.X) -> alt.Chart:
+    """What the nearest epoch's figures were, under the pointer, with a line where it stands."""
+    whole = curves[curves["kind"] == "epoch"]
+    by_epoch = whole.pivot_table(index=["position", "phase", "epoch", "best"], columns="split", values="value")
+    by_epoch = by_epoch.reindex(columns=list(SPLITS)).reset_index()
+    write = percent if measure == "accuracy" else short_loss
+    figures = pd.DataFrame(
+        {
+            "position": by_epoch["position"],
+            "phase": by_epoch["phase"].map(PHASE_NAMES),
+            "epoch": [
+                f"{row.epoch} of {epochs[row.phase]}{', the best' if row.best else ''}" for row in by_epoch.itertuples()
+            ],
+        }
+        | {split: by_epoch[split].map(write) for split in SPLITS}
+    )
+    pointer = alt.selection_point(
+        name="pointer", nearest=True, on="pointerover", clear="pointerout", encodings=["x"], empty=False
+    )
+    return (
+        alt.Chart(figures, name="figures")
+        .mark_rule(color=NEUTRAL_COLOUR)
+        .encode(
+            x=x,
+            opacity=alt.condition(pointer, alt.value(0.6), alt.value(0)),
+            tooltip=[alt.Tooltip(f"{name}:N", title=name.capitalize()) for name in ("phase", "epoch", *SPLITS)],
+        )
+        .add_params(pointer)
+    )
+
+
+def percent(accuracy: float) -> str:
+    """An accuracy as people read it: 98.7 %."""
+    return f"{100 * accuracy:.1f} %"
+
+
+def short_loss(loss: float) -> str:
+    """A loss with three decimals, or two digits where it is smaller than they can tell."""
+    return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"
+
+
+def empty_note_layer(curves: pd.DataFrame) -> alt.Chart:
+    """What will appear here, in the middle of an empty chart."""
+    note = pd.DataFrame({"note": [] if len(curves) else ["Appears with the first step"]}, dtype="str")
+    return alt.Chart(note).mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None).encode(text="note:N")

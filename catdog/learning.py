@@ -1,0 +1,240 @@
+"""One phase of learning: epochs over kept activations or photos, the best epoch, and the checkpoint to resume from."""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from catdog.activations import Source, in_batches
+from catdog.errors import Failed, Stopped
+from catdog.evaluation import accuracy, cross_entropy
+from catdog.runs import Run
+
+PHASES = ("head", "fine-tune")
+
+
+class Diverged(Failed):
+    """Raised when a loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What one phase of learning needs; `network` leads from the sources' batches to logits (n, classes)."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    network: keras.Model
+    training: Source
+    validation: Source
+    views: int
+
+
+@dataclass
+class Best:
+    """The best epoch so far: its event, its validation probabilities (n, classes), and what had been learned."""
+
+    event: dict[str, Any]
+    probabilities: np.ndarray
+    variables: dict[str, np.ndarray]
+
+    def is_beaten_by(self, event: dict[str, Any]) -> bool:
+        """Whether an epoch has a higher validation accuracy or, with the same, a lower validation loss."""
+        return (-event["val_accuracy"], event["val_loss"]) < (-self.event["val_accuracy"], self.event["val_loss"])
+
+
+@dataclass
+class Learning:
+    """The course of learning over both phases: what is best, and how far the checkpoint is."""
+
+    run: Run
+    train_labels: np.ndarray
+    validation_labels: np.ndarray
+    batch_size: int
+    seed: int
+    dropout: keras.layers.Dropout
+    best: Best | None = None
+    epochs: int = 0  # whole epochs so far, over both phases
+    done: dict[str, int] = field(default_factory=dict)  # whole epochs of each phase in the checkpoint
+    last: dict[str, np.ndarray] = field(default_factory=dict)  # variables of the checkpoint's phase
+    originals: dict[str, np.ndarray] = field(default_factory=dict)  # what variables were before they learned
+
+    def learn(self, phase: Phase) -> None:
+        """Go through a phase's epochs, from the checkpoint's on; raises `Stopped` or `Diverged`."""
+        first = self.done.get(phase.name, 0) + 1
+        if any(self.done.get(later) for later in PHASES[PHASES.index(phase.name) + 1 :]) or first > phase.epochs:
+            self.restore(phase, None)
+            return
+        self.run.event("phase", phase=phase.name)
+        optimizer = keras.optimizers.Adam(phase.learning_rate, name=phase.name.replace("-", "_"))
+        optimizer.build(phase.network.trainable_variables)
+        self.restore(phase, optimizer)
+        step = compiled_step(phase.network, optimizer)
+        predict = compiled_prediction(phase.network)
+        for epoch in range(first, phase.epochs + 1):
+            started = time.monotonic()
+            loss, correct = self.train_epoch(phase, epoch, step)
+            probabilities = predict_all(predict, phase.validation, self.batch_size)
+            event = {
+                "phase": phase.name,
+                "epoch": epoch,
+                "epochs": phase.epochs,
+                "loss": loss,
+                "accuracy": correct,
+                "val_loss": finite(cross_entropy(probabilities, self.validation_labels), phase, epoch),
+                "val_accuracy": accuracy(probabilities, self.validation_labels),
+                "learning_rate": phase.learning_rate,
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            event["best"] = self.best is None or self.best.is_beaten_by(event)
+            variables = {variable.path: variable.numpy() for variable in phase.network.trainable_variables}
+            if event["best"]:
+                self.best = Best(event, probabilities, variables)
+                write_arrays(self.file("best"), {"probabilities": probabilities, **variables}, event=event)
+            self.epochs += 1
+            self.done[phase.name] = epoch
+            # The best epoch was written first, so that the last never runs ahead of it.
+            variables |= {f"optimizer/{variable.path}": variable.numpy() for variable in optimizer.variables}
+            write_arrays(self.file("last"), variables, done=self.done, epochs=self.epochs)
+            self.run.event("epoch", **event)
+
+    def train_epoch(self, phase: Phase, epoch: int, step: Callable) -> tuple[float, float]:
+        """Learn from each training photo once; the mean loss and accuracy while doing so."""
+        # A resumed run takes the same path, since all chance in an epoch follows from seed, phase and epoch.
+        chance = np.random.default_rng([self.seed, PHASES.index(phase.name), epoch])
+        count = len(phase.training)
+        order = chance.permutation(count)
+        views = chance.integers(0, phase.views, count)
+        self.dropout.seed_generator.state.assign(chance.integers(0, 2**32, 2, dtype=np.uint32))
+        labels = self.train_labels[order]
+        steps = math.ceil(count / self.batch_size)
+        loss_sum = correct_sum = 0.0
+        for number, batch in enumerate(in_batches(phase.training, order, views, self.batch_size), start=1):
+            if self.run.stop_requested():
+                raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
+            of_batch = labels[(number - 1) * self.batch_size : number * self.batch_size]
+            loss, correct = (float(value) for value in step(batch, of_batch))
+            finite(loss, phase, epoch)
+            self.run.frequent_event(
+                "step",
+                last=number == steps,
+                phase=phase.name,
+                epoch=epoch,
+                step=number,
+                steps=steps,
+                loss=loss,
+                accuracy=correct / len(of_batch),
+            )
+            loss_sum += loss * len(of_batch)
+            correct_sum += correct
+        return loss_sum / count, correct_sum / count
+
+    def file(self, name: str) -> Path:
+        """The path of a file of the checkpoint."""
+        return self.run.checkpoint_folder / f"{name}.npz"
+
+    def load(self) -> None:
+        """Take up the checkpoint of an earlier process, if there is a whole one."""
+        last, best = read_arrays(self.file("last")), read_arrays(self.file("best"))
+        if last is None or best is None or len(best[0].get("probabilities", ())) != len(self.validation_labels):
+            return
+        self.last, position = last
+        self.done, self.epochs = position["done"], position["epochs"]
+        probabilities = best[0].pop("probabilities")
+        self.best = Best(best[1]["event"], probabilities, best[0])
+
+    def restore(self, phase: Phase, optimizer: keras.Optimizer | None) -> None:
+        """Give the phase's variables, and its optimizer's, the values that the checkpoint has for them."""
+        for variable in phase.network.trainable_variables:
+            self.originals.setdefault(variable.path, variable.numpy())
+            if variable.path in self.last:
+                variable.assign(self.last[variable.path])
+        if optimizer and self.done.get(phase.name):
+            for variable in optimizer.variables:
+                variable.assign(self.last[f"optimizer/{variable.path}"])
+
+    def put_back_best(self, model: keras.Model) -> None:
+        """Give the model's variables the values of the best epoch; what learned only later gets its original ones."""
+        if self.best is None:
+            raise ValueError("No epoch has ended, so there is no best one.")
+        values = self.originals | self.best.variables
+        for variable in model.variables:
+            if variable.path in values:
+                variable.assign(values[variable.path])
+
+    def discard(self) -> None:
+        """Remove the checkpoint."""
+        shutil.rmtree(self.run.checkpoint_folder, ignore_errors=True)
+
+
+def finite(loss: float, phase: Phase, epoch: int) -> float:
+    """The loss, or `Diverged` where it is not a finite number."""
+    if math.isfinite(loss):
+        return loss
+    what = "fine-tuning" if phase.name == "fine-tune" else "head"
+    raise Diverged(
+        f"The loss was no longer a number in {what} epoch {epoch}: "
+        f"choose a lower {what} learning rate than {phase.learning_rate:g}."
+    )
+
+
+def compiled_step(network: keras.Model, optimizer: keras.Optimizer) -> Callable:
+    """One step of gradient descent on a batch and its labels; gives the mean loss and the number that were right."""
+    variables = network.trainable_variables
+    batch_shape = (None, *network.inputs[0].shape[1:])
+
+    @tf.function(input_signature=[tf.TensorSpec(batch_shape, tf.float32), tf.TensorSpec((None,), tf.int32)])
+    def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            logits = network(batch, training=True)
+            one_hot = tf.one_hot(labels, logits.shape[-1])
+            # Categorical cross-entropy of the softmax, from logits since that is exact where probabilities round.
+            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(one_hot, logits))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+        return loss, tf.reduce_sum(tf.cast(right, tf.float32))
+
+    return step
+
+
+def compiled_prediction(network: keras.Model) -> Callable:
+    """Probabilities (n, classes) of a batch, in inference mode."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)])
+    def predict(batch: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(network(batch, training=False))
+
+    return predict
+
+
+def predict_all(predict: Callable, source: Source, batch_size: int) -> np.ndarray:
+    """Probabilities (n, classes), float32, of all of a source's photos as they are."""
+    order, views = np.arange(len(source)), np.zeros(len(source), int)
+    return np.concatenate([predict(batch).numpy() for batch in in_batches(source, order, views, batch_size)])
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
+    """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    with draft.open("wb") as file:
+        np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
+    draft.replace(path)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """The arrays and the notes of such a file, or None where it is missing or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = dict(file)
+        return arrays, json.loads(str(arrays.pop("notes")))
+    except Exception:  # A damaged archive raises whatever its damage leads to.
+        return None

@@ -1,0 +1,245 @@
+"""A folder becomes labelled photos: which layout it has, which photos are for what, and what is wrong with it."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from catdog.errors import Refused
+from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+VALIDATION_SHARE = 0.2
+LAYOUT_HINT = "it needs train/<class> and validation/<class> folders, or one folder per class"
+
+
+class Photo(NamedTuple):
+    """One file of a photo set: its path and the index of its class."""
+
+    path: Path
+    label: int
+
+
+def labels_of(photos: Sequence[Photo]) -> np.ndarray:
+    """Each photo's class index, int32."""
+    return np.array([photo.label for photo in photos], np.int32)
+
+
+class LeftOut(NamedTuple):
+    """A photo that can't be used, and the reason, which reads on behind its name."""
+
+    path: Path
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """What to tell a person about it."""
+        return f"{self.path}: {self.reason}."
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Labelled photos by split (train, validation and perhaps test), each in sorted order."""
+
+    folder: Path
+    class_names: tuple[str, ...]
+    splits: dict[str, list[Photo]]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many photos each split has of each class."""
+        return {
+            split: {name: sum(photo.label == label for photo in photos) for label, name in enumerate(self.class_names)}
+            for split, photos in self.splits.items()
+        }
+
+
+def find_photo_set(folder: Path | str, seed: int = 0) -> PhotoSet:
+    """The photos to train on and to validate with; raises `Refused` where a folder can't be trained on.
+
+    Without a validation folder, each class gives a fifth of its training photos, chosen by the seed.
+    """
+    folder = Path(folder)
+    by_split = find_splits(folder)
+    if "train" not in by_split:
+        found = ", ".join(path.name for path in by_split.values())
+        raise Refused(f"{folder} has {found} but no train folder: {LAYOUT_HINT}.")
+    train_folder = by_split["train"]
+    class_names = tuple(path.name for path in class_folders(train_folder))
+    splits = {split: labelled_photos(path, class_names) for split, path in sorted(by_split.items())}
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = split_photos(train_folder, splits["train"], class_names, seed)
+    order = [split for split in ("train", "validation", "test") if split in splits]
+    return PhotoSet(folder, class_names, {split: splits[split] for split in order})
+
+
+def find_evaluation_photos(folder: Path | str, class_names: tuple[str, ...]) -> list[Photo]:
+    """All photos of a flat folder, else those of test/, else of validation/; `Refused` where classes differ."""
+    folder = Path(folder)
+    by_split = find_splits(folder)
+    split_folder = by_split.get("test") or by_split.get("validation") or by_split["train"]
+    if split_folder != folder and split_folder == by_split.get("train"):
+        raise Refused(f"{folder} has photos to train on but none to evaluate with: add a validation or a test folder.")
+    return labelled_photos(split_folder, class_names, for_model=True)
+
+
+def find_splits(folder: Path) -> dict[str, Path]:
+    """Which folder holds which split; a flat folder is its own train."""
+    require_folder(folder)
+    by_split: dict[str, Path] = {}
+    without_classes: list[tuple[str, Path]] = []
+    others = False
+    for path in subfolders(folder):
+        split = SPLIT_FOLDERS.get(path.name.lower())
+        if split is None:
+            others = True
+        elif not subfolders(path):
+            without_classes.append((split, path))
+        elif split in by_split:
+            raise Refused(f"{folder} has both {by_split[split].name} and {path.name}: keep one of them.")
+        else:
+            by_split[split] = path
+    for split, path in without_classes:
+        # A class may be named train; and competitions come with an unsorted test folder, which is of no use.
+        needed = split == "train" or (split == "validation" and has_photos(path))
+        if needed if by_split else not others:
+            class_folders(path)
+    return by_split or {"train": folder}
+
+
+def require_folder(folder: Path) -> None:
+    """Raise `Refused` unless this is a folder."""
+    try:
+        if not folder.exists():
+            raise Refused(f"There is no folder {folder}.")
+        if not folder.is_dir():
+            raise Refused(f"{folder} is a file, not a folder of photos.")
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def unreadable(folder: Path | str, error: OSError) -> Refused:
+    """The refusal of a folder that can't be looked into."""
+    return Refused(f"The folder {folder} can't be read ({error.strerror}).")
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The folders of two or more classes, sorted by name; raises `Refused` where there are fewer."""
+    folders = subfolders(folder)
+    if not folders:
+        if has_photos(folder):
+            raise Refused(f"The photos in {folder} are not sorted into classes: {LAYOUT_HINT}.")
+        raise Refused(f"There are no photos in {folder}: {LAYOUT_HINT}.")
+    if len(folders) == 1:
+        inner = folders[0]
+        if find_splits(inner) != {"train": inner} or len(subfolders(inner)) > 1:
+            raise Refused(f"{folder} holds only the folder {inner.name}: name {inner} instead.")
+        raise Refused(f"{folder} has one class alone, {inner.name}: add a folder of photos of another class.")
+    return folders
+
+
+def labelled_photos(folder: Path, class_names: tuple[str, ...], for_model: bool = False) -> list[Photo]:
+    """Every photo below a split's class folders, sorted; raises `Refused` unless each class has a readable one.
+
+    With `for_model` the class names are a classifier's, of which the folder may lack some.
+    """
+    known = dict(zip(class_names, range(len(class_names)), strict=True))
+    found = {path.name: path for path in class_folders(folder)}
+    strangers = sorted(found.keys() - known.keys())
+    if strangers:
+        owner = "the classifier knows" if for_model else "train has"
+        raise Refused(f"{folder} has the class {strangers[0]}, but {owner} {' and '.join(class_names)} only.")
+    missing = sorted(known.keys() - found.keys())
+    if missing and not for_model:
+        raise Refused(f"{folder} has no folder {missing[0]}, which train has: each class needs photos in both.")
+    photos = []
+    for name, path in sorted(found.items()):
+        of_class = [Photo(each, known[name]) for each in photos_below(path)]
+        require_readable(path, [photo.path for photo in of_class])
+        photos += of_class
+    return photos
+
+
+def require_readable(folder: Path, paths: Iterable[Path]) -> None:
+    """Raise `Refused` unless one of a class folder's photos can be read; looks no further than the first."""
+    reason = None
+    for path in paths:
+        try:
+            open_picture(read_bytes(path), reduced_to=32)
+            return
+        except UnreadablePhoto as error:
+            reason = reason or f"{path.name}: {error}"
+    if reason is None:
+        raise Refused(f"The class folder {folder} has no photos: add some, or remove the folder.")
+    raise Refused(f"None of the photos in {folder} can be read ({reason}).")
+
+
+def split_photos(
+    folder: Path, photos: list[Photo], class_names: tuple[str, ...], seed: int
+) -> tuple[list[Photo], list[Photo]]:
+    """Part the photos into training and validation, a fifth of each class; `Refused` for a class of one photo.
+
+    A photo's place follows from the seed and its name alone, so that adding photos moves few others.
+    """
+    train, validation = [], []
+    for label, name in enumerate(class_names):
+        of_class = [photo for photo in photos if photo.label == label]
+        if len(of_class) < 2:
+            raise Refused(f"The class {name} in {folder} has one photo: it needs two, one of them to validate with.")
+        drawn = sorted(of_class, key=lambda photo: drawing_order(seed, photo.path.relative_to(folder)))
+        count = max(1, round(VALIDATION_SHARE * len(of_class)))
+        validation += drawn[:count]
+        train += drawn[count:]
+    return sorted(train), sorted(validation)
+
+
+def drawing_order(seed: int, relative_path: Path) -> str:
+    """A name's place in the seed's order."""
+    return hashlib.sha256(f"{seed}/{relative_path.as_posix()}".encode(errors="surrogateescape")).hexdigest()
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder that are not hidden, sorted by name."""
+    try:
+        return [path for path in listed(folder) if path.is_dir()]
+    except OSError as error:
+        raise unreadable(folder, error) from None
+
+
+def has_photos(folder: Path) -> bool:
+    """Whether photos lie in the folder itself."""
+    return any(is_photo_name(path.name) for path in listed(folder))
+
+
+def listed(folder: Path) -> list[Path]:
+    """What is in a folder, sorted by name, less hidden entries and what macOS adds to archives."""
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    return sorted(found, key=lambda path: path.name)  # paths themselves sort otherwise on Windows
+
+
+def photos_below(folder: Path) -> list[Path]:
+    """The photos in a folder and the folders below it, sorted; links to folders are not followed.
+
+    Raises `Refused` where one of the folders can't be read.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise unreadable(error.filename, error)
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        found += [Path(parent, name) for name in names if is_photo_name(name)]
+    return sorted(found)

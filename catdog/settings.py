@@ -1,0 +1,122 @@
+"""Every setting of a training run: its default, its bounds and its help, for the form and the command line alike."""
+
+import math
+import os
+from dataclasses import Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from catdog.errors import Refused
+
+STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+BACKBONES = ("auto", "imagenet", "starter")
+FREEZE_DEPTHS = ("none", *STAGES)
+
+
+def setting(default: Any, label: str, help_text: str, **bounds: Any) -> Any:
+    """A dataclass field with what a form or a command line must know: `low`, `high`, `choices`, `log`."""
+    return field(default=default, metadata={"label": label, "help": help_text, **bounds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """All that decides the outcome of a training run; raises `Refused` for a value out of its bounds."""
+
+    # A folder of train/<class>/ and validation/<class>/, or of <class>/ alone.
+    data: str = setting("data", "Photos", "Folder with train and validation, or with one folder per class.")
+    # One of BACKBONES or the path of a backbone file.
+    backbone: str = setting(
+        "auto",
+        "Backbone",
+        "The pre-trained network to start from: imagenet (94 MB, fetched once), starter (bundled), "
+        "auto (imagenet where it can be had, else starter), or the path of a backbone file.",
+    )
+    # Photos are resized to image_size x image_size pixels.
+    image_size: int = setting(
+        224,
+        "Image size",
+        "Pixels on each side after resizing; smaller is faster, less exact.",
+        low=32,
+        high=512,
+    )
+    batch_size: int = setting(32, "Batch size", "Photos that each learning step looks at.", low=1, high=512)
+    head_epochs: int = setting(
+        10, "Head epochs", "Passes over the training photos while only the new head learns.", low=1, high=1000
+    )
+    head_learning_rate: float = setting(
+        0.001, "Head learning rate", "Step size of the head's learning.", low=1e-6, high=1.0, log=True
+    )
+    fine_tune_epochs: int = setting(
+        0,
+        "Fine-tuning epochs",
+        "Passes afterwards in which the stages above the freeze depth learn too; 0 leaves fine-tuning out.",
+        low=0,
+        high=1000,
+    )
+    fine_tune_learning_rate: float = setting(
+        0.00001,
+        "Fine-tuning learning rate",
+        "Step size of fine-tuning; keep it very low, or what the network knows is lost.",
+        low=1e-8,
+        high=1.0,
+        log=True,
+    )
+    # The last frozen stage of fine-tuning; "conv5" lets the head alone learn, "none" freezes nothing.
+    freeze_depth: str = setting(
+        "conv4", "Freeze depth", "The last stage that stays frozen while fine-tuning.", choices=FREEZE_DEPTHS
+    )
+    augment: str = setting(
+        "none",
+        "Augmentation",
+        "mirror shows each training photo also as its mirror image.",
+        choices=("none", "mirror"),
+    )
+    # Decides the split of a flat folder, the head's first weights, the order of the photos, and dropout.
+    seed: int = setting(0, "Seed", "Same seed, same photos, same machine: same result.", low=0, high=2**32 - 1)
+
+    def __post_init__(self):
+        for each in fields(self):
+            object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values, as `config.json` keeps them."""
+        return asdict(self)
+
+
+SETTINGS: dict[str, Field] = {each.name: each for each in fields(TrainConfig)}
+
+
+def checked(each: Field, value: Any) -> Any:
+    """The value in the field's own type, from a value or a text; raises `Refused` with the allowed range."""
+    limits = each.metadata
+    if each.type is str:
+        if not isinstance(value, str | os.PathLike):
+            raise Refused(f"{limits['label']} must be a text, not {value!r}.")
+        text = str(value)
+        if "choices" in limits and text not in limits["choices"]:
+            raise Refused(f"{limits['label']} must be one of {', '.join(limits['choices'])}, not {text!r}.")
+        if not text.strip():
+            raise Refused(f"{limits['label']} must not be empty.")
+        return text
+    kind = "a whole number" if each.type is int else "a number"
+    wrong = f"{limits['label']} must be {kind} from {limits['low']:g} to {limits['high']:.10g}, not {value!r}."
+    try:
+        number = each.type(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Refused(wrong) from None
+    exact = isinstance(value, str) or number == value
+    if isinstance(value, bool) or not exact or not math.isfinite(number):
+        raise Refused(wrong)
+    if not limits["low"] <= number <= limits["high"]:
+        raise Refused(wrong)
+    return number
+
+
+def check_backbone_name(source: str) -> None:
+    """Raise `Refused` unless this is one of BACKBONES or the path of a file."""
+    try:
+        found = source in BACKBONES or Path(source).is_file()
+    except OSError:  # such as a name that is too long
+        found = False
+    if not found:
+        raise Refused(f"There is no backbone {source}: choose {', '.join(BACKBONES)}, or the path of a .keras file.")

@@ -1,0 +1,288 @@
+"""The recipe: a pre-trained network gets a new head, the head learns, then perhaps the network's last stages."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from catdog.activations import Extracted, KeptActivations, PhotoPixels, Source, allocator, extract, has_room
+from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
+from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras
+from catdog.errors import Failed, Refused, Stopped
+from catdog.evaluation import classify_photos, evaluate_probabilities, write_predictions
+from catdog.learning import Diverged, Learning, Phase
+from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, labels_of
+from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, read_json, versions, write_json
+from catdog.settings import TrainConfig
+
+
+def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str, Any]:
+    """Train a classifier, leave all there is to know of it in the run's folder, and return the `result` event.
+
+    A run that was asked to stop keeps its best epoch and returns that. Raises `Refused`, `Failed`, or `Stopped`
+    where there was nothing to keep; a loss that is no longer finite raises `Diverged` after the best was kept.
+    """
+    run = run if isinstance(run, Run) else create_run(config, run)
+    started = time.monotonic()
+    with run.working():
+        # Photos: which there are, and for what.
+        run.event("phase", phase="photos")
+        photo_set = find_photo_set(config.data, config.seed)
+
+        # Backbone: the pre-trained network, its 1000 classes replaced by these.
+        make_deterministic(config.seed)
+        backbone = choose_backbone(config.backbone, run)
+        model = build_classifier(backbone.model, len(photo_set.class_names))
+
+        # Activations: what is frozen runs once.
+        extracted = extract_splits(config, run, model, photo_set)
+        note_what_was_found(config, run, backbone, photo_set, extracted)
+
+        # Head, then fine-tuning: from the checkpoint on, if there is one.
+        learning, ended = learn(config, run, model, extracted)
+
+        # Evaluation: on test photos, or else the best epoch's on validation.
+        run.event("phase", phase="evaluation")
+        learning.put_back_best(model)
+        report = evaluate(config, run, model, photo_set, extracted, learning)
+
+        # Files: the classifier in both formats, and the result.
+        result = save(config, run, model, backbone, photo_set, extracted, report)
+        result |= {"epochs": learning.epochs, "seconds": round(time.monotonic() - started, 1)}
+        run.event("result", **result)
+        if isinstance(ended, Diverged):
+            raise Failed(f"{ended} The best epoch before that was kept in {run.folder}.")
+        if ended:
+            run.set_state("stopped", "Stopped; the best epoch was kept.")
+        else:
+            learning.discard()
+            run.set_state("done")
+    return result
+
+
+def make_deterministic(seed: int) -> None:
+    """Let the same seed give the same weights to the last bit, in this process and the next."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def choose_backbone(source: str, run: Run) -> Backbone:
+    """Load the backbone, with the progress of its download and the reason of the choice as events."""
+    started = time.monotonic()
+    downloading = False
+
+    def on_progress(done: int, total: int | None) -> None:
+        nonlocal downloading
+        if not downloading:
+            run.event("phase", phase="download")
+            downloading = True
+        seconds = time.monotonic() - started
+        run.frequent_event(
+            "progress", last=done == total, done=done, total=total, per_second=done / seconds if seconds else 0.0
+        )
+
+    backbone = load_backbone(source, on_progress, run.stop_requested)
+    if backbone.note:
+        run.event("note", message=backbone.note)
+    return backbone
+
+
+def boundary_to_keep(
+    config: TrainConfig, run: Run, model: keras.Model, photo_set: PhotoSet
+) -> keras.KerasTensor | None:
+    """The model's tensor at the freeze boundary, if fine-tuning starts there and the disk holds it for every photo."""
+    if not config.fine_tune_epochs or config.freeze_depth in ("none", "conv5"):
+        return None
+    boundary = model.get_layer(stage_ends(model)[config.freeze_depth]).output
+    shape = keras.Model(model.inputs[0], boundary).compute_output_shape((1, config.image_size, config.image_size, 3))
+    train, validation = (len(photo_set.splits[split]) for split in ("train", "validation"))
+    # Two bytes a number for training photos, four for validation, whose figures are computed in float32.
+    needed = int(np.prod(shape)) * (2 * train * views_of(config) + 4 * validation)
+    if has_room(run.folder, needed):
+        return boundary
+    run.event(
+        "note",
+        message=f"The disk has no room for {needed / 1e9:.1f} GB of activations, so each epoch computes them anew.",
+    )
+    return None
+
+
+def views_of(config: TrainConfig) -> int:
+    """How many pictures training makes of each photo."""
+    return 2 if config.augment == "mirror" else 1
+
+
+def extract_splits(config: TrainConfig, run: Run, model: keras.Model, photo_set: PhotoSet) -> dict[str, Extracted]:
+    """The pooled features, and where kept the activations at the freeze boundary, of training and validation."""
+    boundary = boundary_to_keep(config, run, model, photo_set)
+    pooled = model.get_layer("pooled").output
+    network = keras.Model(model.inputs[0], [pooled] if boundary is None else [boundary, pooled])
+    run.event("phase", phase="features")
+    splits = ("train", "validation")
+    total = sum(len(photo_set.splits[split]) for split in splits)
+    before = 0
+
+    def on_progress(done: int, _: int, per_second: float) -> None:
+        done += before
+        run.frequent_event("progress", last=done == total, done=done, total=total, per_second=round(per_second, 2))
+
+    extracted = {}
+    for split, dtype in zip(splits, (np.float16, np.float32), strict=True):
+        allocate = None if boundary is None else allocator(run.checkpoint_folder / "activations", split, dtype)
+        extracted[split] = extract(
+            photo_set.splits[split],
+            network,
+            config.image_size,
+            views_of(config) if split == "train" else 1,
+            allocate,
+            on_progress,
+            run.stop_requested,
+        )
+        before += len(photo_set.splits[split])
+    return extracted
+
+
+def note_what_was_found(
+    config: TrainConfig, run: Run, backbone: Backbone, photo_set: PhotoSet, extracted: dict[str, Extracted]
+) -> None:
+    """Complete `config.json`; raises `Refused` if a resumed run began with other photos or another backbone."""
+    digest = hashlib.sha256()
+    for split, found in extracted.items():
+        for photo, content in zip(found.photos, found.digests, strict=True):
+            digest.update(f"{split}/{photo_set.class_names[photo.label]}/{content}\n".encode())
+    found = {
+        "class_names": list(photo_set.class_names),
+        "backbone": {"name": backbone.name, "digest": backbone.digest, "note": backbone.note},
+        "photos": {
+            "digest": digest.hexdigest(),
+            "counts": photo_set.counts(),
+            "left_out": [left_out._asdict() | {"path": str(left_out.path)} for left_out in all_left_out(extracted)],
+        },
+    }
+    before = read_json(run.folder / "config.json")
+    for what, path in {"photos": ("photos", "digest"), "backbone": ("backbone", "digest")}.items():
+        old = before.get(path[0], {}).get(path[1])
+        if old and old != found[path[0]][path[1]]:
+            raise Refused(f"The {what} have changed since the run began: start a new run instead of resuming it.")
+    run.write_config(config, **found)
+
+
+def all_left_out(extracted: dict[str, Extracted]) -> list[LeftOut]:
+    """The photos of all splits that could not be read."""
+    return [left_out for found in extracted.values() for left_out in found.left_out]
+
+
+def learn(
+    config: TrainConfig, run: Run, model: keras.Model, extracted: dict[str, Extracted]
+) -> tuple[Learning, Stopped | Diverged | None]:
+    """Go through the phases; what cut them short comes back once there is a best epoch, and is raised before that."""
+    train, validation = extracted["train"], extracted["validation"]
+    dropout = model.get_layer("dropout")
+    learning = Learning(
+        run, labels_of(train.photos), labels_of(validation.photos), config.batch_size, config.seed, dropout
+    )
+    learning.load()
+    try:
+        learning.learn(head_phase(config, model, train, validation))
+        if config.fine_tune_epochs:
+            learning.learn(fine_tune_phase(config, model, train, validation))
+    except (Stopped, Diverged) as ended:
+        if learning.best is None:
+            raise
+        return learning, ended
+    return learning, None
+
+
+def head_phase(config: TrainConfig, model: keras.Model, train: Extracted, validation: Extracted) -> Phase:
+    """The head learns on pooled features, every convolution frozen."""
+    set_trainable(model, "conv5")
+    network = keras.Model(model.get_layer("pooled").output, model.get_layer("logits").output)
+    return Phase(
+        "head",
+        config.head_epochs,
+        config.head_learning_rate,
+        network,
+        KeptActivations(train.pooled),
+        KeptActivations(validation.pooled),
+        views_of(config),
+    )
+
+
+def fine_tune_phase(config: TrainConfig, model: keras.Model, train: Extracted, validation: Extracted) -> Phase:
+    """The stages above the freeze depth learn with the head, on what was kept at the boundary or else on photos."""
+    set_trainable(model, config.freeze_depth)
+    sources: tuple[Source, Source]
+    if train.boundary:
+        start = model.get_layer(stage_ends(model)[config.freeze_depth]).output
+        sources = KeptActivations(train.boundary), KeptActivations(validation.boundary)
+    elif config.freeze_depth == "conv5":
+        start = model.get_layer("pooled").output
+        sources = KeptActivations(train.pooled), KeptActivations(validation.pooled)
+    else:
+        start = model.inputs[0]
+        sources = PhotoPixels(train.photos, config.image_size), PhotoPixels(validation.photos, config.image_size)
+    network = keras.Model(start, model.get_layer("logits").output)
+    return Phase(
+        "fine-tune", config.fine_tune_epochs, config.fine_tune_learning_rate, network, *sources, views_of(config)
+    )
+
+
+def evaluate(
+    config: TrainConfig,
+    run: Run,
+    model: keras.Model,
+    photo_set: PhotoSet,
+    extracted: dict[str, Extracted],
+    learning: Learning,
+) -> dict[str, Any]:
+    """Write `predictions.csv` and `report.json` of the test photos if there are any, else of validation."""
+    if "test" in photo_set.splits:
+        split = "test"
+        classifier = Classifier(model, {"class_names": photo_set.class_names, "image_size": config.image_size})
+        photos, probabilities, left_out = classify_photos(classifier, photo_set.splits["test"])
+        extracted["test"] = Extracted(photos=photos, left_out=left_out)
+    else:
+        split = "validation"
+        photos, probabilities = extracted["validation"].photos, learning.best.probabilities
+    write_predictions(run.folder / "predictions.csv", photos, photo_set.class_names, probabilities)
+    report = {"split": split, "class_names": list(photo_set.class_names)}
+    report |= evaluate_probabilities(probabilities, labels_of(photos))
+    write_json(run.folder / "report.json", report)
+    return report
+
+
+def save(
+    config: TrainConfig,
+    run: Run,
+    model: keras.Model,
+    backbone: Backbone,
+    photo_set: PhotoSet,
+    extracted: dict[str, Extracted],
+    report: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the classifier's files, and return what `train --json` says of them."""
+    metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
+    info = describe_classifier(
+        photo_set.class_names, config.image_size, backbone.name, config.freeze_depth, metrics, versions()
+    )
+    write_json(run.folder / INFO_FILE, info)
+    save_keras(model, info, run.folder / KERAS_FILE)
+    save_h5(model, info, run.folder / H5_FILE)
+    return {
+        "run": str(run.folder),
+        "files": {"keras": str(run.folder / KERAS_FILE), "h5": str(run.folder / H5_FILE)},
+        "backbone": backbone.name,
+        "freeze_depth": config.freeze_depth,
+        "class_names": list(photo_set.class_names),
+        "photos": {
+            "train": len(extracted["train"].photos),
+            "validation": len(extracted["validation"].photos),
+            "left_out": len(all_left_out(extracted)),
+        },
+        "accuracy": report["accuracy"],
+        "loss": report["loss"],
+    }

@@ -1,0 +1,58 @@
+"""Pictures and photo files that tests draw."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# Top left, top right, bottom left, bottom right: no turn or flip leaves it as it was.
+QUARTERS = ((200, 30, 30), (30, 160, 30), (30, 30, 200), (220, 200, 40))
+
+
+def draw_quarters(width: int = 96, height: int = 64) -> Image.Image:
+    """An RGB picture of four differently coloured quarters."""
+    colours = np.array(QUARTERS, np.uint8).reshape(2, 2, 3)
+    return Image.fromarray(colours).resize((width, height), Image.Resampling.NEAREST)
+
+
+def draw_noise(width: int, height: int, grain: int = 1, seed: int = 0) -> Image.Image:
+    """An RGB picture of random spots, `grain` pixels apart."""
+    shape = (-(-height // grain), -(-width // grain), 3)
+    spots = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    return Image.fromarray(spots).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+    """The bytes of a picture's file, of one of the kinds that Pillow knows."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(levels: np.ndarray, *extra: tuple[bytes, bytes], size: tuple[int, int] | None = None) -> bytes:
+    """A PNG of 8 or 16 bits, grey, grey with alpha, RGB or RGBA, of levels (height, width, channels).
+
+    It may hold extra chunks, and claim another size (width, height) than it has.
+    """
+    height, width, channels = levels.shape
+    rows = b"".join(b"\0" + row.astype(levels.dtype.newbyteorder(">")).tobytes() for row in levels)
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    header = struct.pack(">IIBBBBB", *(size or (width, height)), levels.itemsize * 8, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
+PHOTO = encoded(draw_quarters(12, 8), "PNG")
+
+
+def place(folder: Path, *names: str, content: bytes = PHOTO) -> None:
+    """Write files of this content, by default a photo, at paths below a folder."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,0 +1,164 @@
+"""A saved classifier: loaded with and without the package, and asked about photos."""
+
+import csv
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from trained import run_python
+
+from catdog.bundled import write_bundled
+from catdog.classifier import load_classifier
+from catdog.errors import Refused
+from catdog.photo_sets import photos_below
+from catdog.photos import read_photo
+
+PLAIN_KERAS = """
+import json, sys
+sys.modules["catdog"] = None  # any import of it now fails
+import keras, numpy as np
+pixels = np.load(sys.argv[2])
+print(json.dumps(keras.models.load_model(sys.argv[1], compile=False).predict(pixels, verbose=0).tolist()))
+"""
+
+
+@pytest.mark.parametrize("name", ["cat_dog_classifier.keras", "cat_dog_classifier.h5"])
+def test_plain_keras_without_the_package_gives_the_same(trained, drawings, tmp_path, name):
+    paths = photos_below(drawings / "validation")
+    np.save(tmp_path / "pixels.npy", np.stack([read_photo(path, 64) for path in paths]).astype(np.float32))
+    shutil.copy(trained / name, tmp_path / name)
+    done = run_python("-c", PLAIN_KERAS, name, "pixels.npy", cwd=tmp_path, PYTHONPATH="")
+    theirs = np.array(json.loads(done.stdout))
+    ours = [list(found.probabilities.values()) for found in load_classifier(trained).classify(paths)]
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+
+def test_predictions_evaluation_and_classification_agree(trained, drawings):
+    with (trained / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = list(load_classifier(trained).classify([row["path"] for row in rows]))
+    for row, prediction in zip(rows, found, strict=True):
+        assert row["label"] == prediction.label
+        assert float(row["probability_cats"]) == pytest.approx(prediction.probabilities["cats"], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cat_dog_classifier.keras", "cat_dog_classifier.h5"])
+def test_a_file_carries_its_class_names_along(trained, tmp_path, name):
+    shutil.copy(trained / name, tmp_path / name)
+    classifier = load_classifier(tmp_path / name)
+    assert classifier.class_names == ("cats", "dogs")
+    assert classifier.image_size == 64
+    assert classifier.info["metrics"]["split"] == "validation"
+
+
+def test_bytes_and_files_and_batches_give_the_same(trained, drawings):
+    classifier = load_classifier(trained)
+    paths = photos_below(drawings / "train")
+    together = [found.probabilities["cats"] for found in classifier.classify(paths)]
+    alone = [next(classifier.classify([path.read_bytes()])).probabilities["cats"] for path in paths[:5]]
+    assert len(together) == 48
+    np.testing.assert_allclose(alone, together[:5], atol=1e-5)
+
+
+def test_answers_come_before_all_photos_are_read(trained, drawings):
+    asked = []
+
+    def endless():
+        path = photos_below(drawings / "train")[0]
+        while True:
+            asked.append(path)
+            yield path
+
+    first = next(load_classifier(trained).classify(endless()))
+    assert first.label in ("cats", "dogs")
+    assert len(asked) < 200
+
+
+def test_a_broken_photo_gets_its_sentence_and_the_others_their_answers(trained, drawings, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("no photo")
+    good = photos_below(drawings / "train")[0]
+    answers = list(load_classifier(trained).classify([good, broken, b"", good]))
+    assert [answer.error is None for answer in answers] == [True, False, False, True]
+    assert answers[1].error == f"{broken}: it is a text file, not a photo."
+    assert answers[2].error == "The photo: the file is empty."
+    assert answers[0].probabilities == pytest.approx(answers[3].probabilities, abs=1e-5)
+    assert answers[1].label is answers[1].probabilities is answers[1].verdict is None
+
+
+def test_the_bundled_classifier_needs_nothing_trained(drawings):
+    classifier = load_classifier("starter")
+    assert classifier.class_names == ("cats", "dogs")
+    assert classifier.image_size == 224
+    (answer,) = classifier.classify(photos_below(drawings / "train")[:1])
+    assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_only_a_head_on_the_starter_can_be_bundled(trained):
+    with pytest.raises(Refused, match="not one of the starter's head alone"):
+        write_bundled(trained)
+
+
+def write_foreign(path, outputs=2, channels=3, activation="softmax"):
+    image = keras.Input((None, None, channels))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    keras.Model(image, keras.layers.Dense(outputs, activation=activation)(pooled)).save(path)
+
+
+def test_a_foreign_model_gets_numbered_classes(tmp_path, drawings):
+    write_foreign(tmp_path / "model.keras", outputs=3)
+    classifier = load_classifier(tmp_path / "model.keras")
+    assert classifier.class_names == ("class 1", "class 2", "class 3")
+    (answer,) = classifier.classify(photos_below(drawings / "train")[:1])
+    assert set(answer.probabilities) == set(classifier.class_names)
+
+
+def text(path):
+    path.write_text("no model")
+
+
+def grey(path):
+    write_foreign(path, channels=1)
+
+
+def one_output(path):
+    write_foreign(path, outputs=1)
+
+
+def with_lambda(path):
+    image = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2)(image))
+    keras.Model(image, keras.layers.Dense(2)(pooled)).save(path)
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize(
+    ("write", "telling"),
+    [
+        (text, "can't be loaded as a Keras model"),
+        (grey, "its input is not"),
+        (one_output, "its output is not one probability per class"),
+        (with_lambda, "can't be loaded as a Keras model"),
+    ],
+)
+def test_what_is_no_classifier_is_refused_in_a_sentence(tmp_path, ending, write, telling):
+    path = tmp_path / f"model.{ending}"
+    write(path)
+    with pytest.raises(Refused, match=telling):
+        load_classifier(path)
+
+
+def test_names_that_contradict_the_model_are_refused(tmp_path):
+    write_foreign(tmp_path / "model.keras", outputs=3)
+    (tmp_path / "classifier.json").write_text(json.dumps({"class_names": ["cats", "dogs"]}))
+    with pytest.raises(Refused, match=r"has 3 outputs, but its classifier\.json names 2 classes"):
+        load_classifier(tmp_path / "model.keras")
+
+
+def test_missing_ones_are_refused(tmp_path):
+    with pytest.raises(Refused, match="There is no classifier in"):
+        load_classifier(tmp_path)
+    with pytest.raises(Refused, match="There is no classifier nowhere"):
+        load_classifier("nowhere")

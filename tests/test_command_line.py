@@ -1,0 +1,233 @@
+"""The command line as people type it: what it prints where, and its exit status."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from http_server import clear_proxies, closed_port
+from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python
+
+from catdog.__main__ import main
+from catdog.runs import read_events, read_status
+
+
+@pytest.fixture
+def no_photos(tmp_path):
+    """A folder with one class folder, empty."""
+    (tmp_path / "empty" / "cats").mkdir(parents=True)
+    return tmp_path / "empty"
+
+
+WRONG = {
+    "no command": ([], "COMMAND"),
+    "unknown command": (["bogus"], "bogus"),
+    "no data": (["train"], "DATA"),
+    "missing folder": (["train", "nowhere"], "There is no folder nowhere"),
+    "one class alone": (["train", "EMPTY"], "one class alone"),
+    "unknown flag": (["train", "DRAWINGS", "--nope"], "--nope"),
+    "shortened flag": (["train", "DRAWINGS", "--head-e", "3"], "--head-e"),
+    "image size": (["train", "DRAWINGS", "--image-size", "7"], "from 32 to 512, not '7'"),
+    "batch size": (["train", "DRAWINGS", "--batch-size", "0"], "from 1 to 512"),
+    "epochs": (["train", "DRAWINGS", "--head-epochs", "many"], "whole number"),
+    "half an epoch": (["train", "DRAWINGS", "--head-epochs", "1.5"], "whole number"),
+    "fine-tuning epochs": (["train", "DRAWINGS", "--fine-tune-epochs", "-1"], "from 0 to 1000"),
+    "learning rate": (["train", "DRAWINGS", "--head-learning-rate", "nan"], "a number from"),
+    "fine-tuning rate": (["train", "DRAWINGS", "--fine-tune-learning-rate", "2"], "a number from"),
+    "freeze depth": (["train", "DRAWINGS", "--freeze-depth", "conv6"], "one of none, conv1"),
+    "augmentation": (["train", "DRAWINGS", "--augment", "spin"], "one of none, mirror"),
+    "seed": (["train", "DRAWINGS", "--seed", "-1"], "from 0 to"),
+    "value missing": (["train", "DRAWINGS", "--seed"], "--seed"),
+    "backbone": (["train", "DRAWINGS", "--backbone", "nofile"], "There is no backbone nofile"),
+    "out is not empty": (["train", "DRAWINGS", "--out", "DRAWINGS"], "is not empty"),
+    "resume without out": (["train", "DRAWINGS", "--resume"], "--resume needs --out"),
+    "nothing to resume": (["train", "DRAWINGS", "--resume", "--out", "nowhere"], "no run in nowhere"),
+    "no model": (["classify", "nowhere", "DRAWINGS"], "There is no classifier nowhere"),
+    "no photos named": (["classify", "starter"], "PHOTO_OR_FOLDER"),
+    "missing photo": (["classify", "starter", "nowhere.jpg"], "There is no photo or folder nowhere.jpg"),
+    "folder without photos": (["classify", "starter", "EMPTY"], "There are no photos in"),
+    "csv in no folder": (["classify", "starter", "DRAWINGS", "--csv", "nowhere/x.csv"], "can't be written"),
+    "evaluate nothing": (["evaluate", "starter", "nowhere"], "There is no folder nowhere"),
+    "check nothing": (["check", "nowhere"], "There is no folder nowhere"),
+    "other samples": (["samples", "songs", "x"], "songs"),
+    "samples over something": (["samples", "drawings", "DRAWINGS"], "isn't an empty folder"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "telling"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_said_in_one_sentence_with_status_2(
+    arguments, telling, drawings, no_photos, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"DRAWINGS": str(drawings), "EMPTY": str(no_photos)}
+    assert main([places.get(argument, argument) for argument in arguments]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert telling in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.err.endswith(".\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+
+
+def test_the_module_trains_and_prints_one_object(drawings, tmp_path):
+    done = run_python("-m", "catdog", "train", str(drawings), *SMALL_FLAGS, "--out", "out/run", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    result = one_json_object(done.stdout)
+    assert set(result) == {
+        *("run", "files", "backbone", "freeze_depth", "class_names", "photos", "accuracy", "loss", "epochs", "seconds")
+    }
+    assert result["run"] == "out/run"
+    assert (tmp_path / result["files"]["h5"]).is_file()
+    assert (tmp_path / result["files"]["keras"]).is_file()
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Looking through the photos ..."
+    assert sum(line.startswith("Head epoch") for line in lines) == 3
+    assert not [line for line in lines if "WARNING" in line or "cudart" in line]
+
+
+def test_the_script_writes_the_h5_into_the_working_folder(drawings, tmp_path):
+    shutil.copytree(drawings, tmp_path / "data")
+    done = run_python(str(REPOSITORY / "cat_dog_classifier.py"), *SMALL_FLAGS, "--json", cwd=tmp_path)
+    result = one_json_object(done.stdout)
+    written = tmp_path / "cat_dog_classifier.h5"
+    assert written.read_bytes() == (tmp_path / result["files"]["h5"]).read_bytes()
+    assert Path(result["run"]).parent == Path("runs")
+
+
+def test_the_script_without_data_says_what_it_needs(tmp_path):
+    done = run_python(str(REPOSITORY / "cat_dog_classifier.py"), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "There is no folder data.\n"
+
+
+def test_classify_prints_json_and_csv_in_sorted_order(trained, drawings, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(drawings / "validation", "photos")
+    Path("photos/dogs/broken.jpg").write_text("no photo")
+    Path("photos/readme.txt").write_text("ignored")
+    assert main(["classify", str(trained), "./photos", "--json", "--csv", "answers.csv"]) == 0
+    answers = one_json_object(capfd.readouterr().out)
+    paths = [photo["path"] for photo in answers["photos"]]
+    assert paths == sorted(paths)
+    assert len(paths) == 17
+    assert all(path.startswith("./photos/") for path in paths)
+    assert answers["model"] == str(trained)
+    for photo in answers["photos"]:
+        assert set(photo) == {"path", "label", "probabilities", "verdict", "error"}
+        if photo["path"].endswith("broken.jpg"):
+            assert photo["error"].endswith("it is a text file, not a photo.")
+            assert photo["label"] is photo["verdict"] is photo["probabilities"] is None
+        else:
+            assert photo["error"] is None
+            assert photo["verdict"] == photo["label"] == max(photo["probabilities"], key=photo["probabilities"].get)
+    with Path("answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "label", "verdict", "probability_cats", "probability_dogs", "error"]
+    assert [row["path"] for row in rows] == paths
+    assert [row["label"] or None for row in rows] == [photo["label"] for photo in answers["photos"]]
+
+
+def test_one_photo_gets_one_probability_everywhere(trained, drawings, capfd):
+    assert main(["evaluate", str(trained), str(drawings), "--json"]) == 0
+    figures = one_json_object(capfd.readouterr().out)
+    report = json.loads((trained / "report.json").read_text())
+    assert figures == {"model": str(trained)} | {
+        key: pytest.approx(report[key], abs=1e-4) for key in ("accuracy", "loss", "photos")
+    } | {"confusion": report["confusion"]}
+
+
+def test_evaluate_names_what_it_left_out(trained, drawings, tmp_path, capfd):
+    shutil.copytree(drawings / "validation", tmp_path / "flat")
+    (tmp_path / "flat" / "cats" / "zero.jpg").touch()
+    assert main(["evaluate", str(trained), str(tmp_path / "flat")]) == 0
+    printed = capfd.readouterr()
+    assert "on 16 photos." in printed.out
+    assert printed.err.endswith("zero.jpg: the file is empty.\n")
+
+
+def test_evaluate_refuses_classes_that_the_model_lacks(trained, drawings, tmp_path, capfd):
+    shutil.copytree(drawings / "validation" / "cats", tmp_path / "flat" / "lions")
+    shutil.copytree(drawings / "validation" / "dogs", tmp_path / "flat" / "dogs")
+    assert main(["evaluate", str(trained), str(tmp_path / "flat")]) == 2
+    assert "the class lions, but the classifier knows cats and dogs only" in capfd.readouterr().err
+
+
+def test_check_counts_and_names_problems(drawings, tmp_path, capfd):
+    shutil.copytree(drawings, tmp_path / "photos")
+    (tmp_path / "photos" / "validation" / "dogs" / "text.jpg").write_text("text")
+    assert main(["check", str(tmp_path / "photos"), "--json"]) == 0
+    found = one_json_object(capfd.readouterr().out)
+    assert found["photos"]["train"] == {"cats": 24, "dogs": 24}
+    (problem,) = found["problems"]
+    assert problem["kind"] == "unreadable"
+    assert [Path(path).name for path in problem["paths"]] == ["text.jpg"]
+    assert "text file" in problem["message"]
+
+
+def test_drawings_can_be_made_and_checked(tmp_path, capfd):
+    assert main(["samples", "drawings", str(tmp_path / "new")]) == 0
+    assert main(["check", str(tmp_path / "new"), "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert found["photos"]["train"]["cats"] == found["photos"]["train"]["dogs"] >= 100
+    assert found["problems"] == []
+
+
+def test_tutorial_photos_without_a_network_end_in_a_sentence(tmp_path, monkeypatch, capfd):
+    clear_proxies(monkeypatch)
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CATDOG_TUTORIAL_URL", f"http://127.0.0.1:{closed_port()}/photos.zip")
+    assert main(["samples", "tutorial", str(tmp_path / "new")]) == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("The tutorial's photos could not be downloaded from 127.0.0.1")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, number):
+    flags = ["--backbone", "starter", "--image-size", "64", "--head-epochs", "1000", "--out", "run", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "catdog", "train", str(drawings), *flags],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not any(event["event"] == "epoch" for event in read_events(tmp_path / "run")[0]):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(number)
+    printed, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    result = one_json_object(printed)
+    assert result["epochs"] >= 1
+    assert said.splitlines()[-1] == "Stopped; the best epoch was kept."
+    assert read_status(tmp_path / "run")["state"] == "stopped"
+    assert (tmp_path / "run" / "cat_dog_classifier.h5").is_file()
+
+    again = run_python("-m", "catdog", "train", str(drawings), "--out", "run", "--resume", "--seed", "5", cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr == "The run in run began with --seed 0, not 5.\n"
+
+
+def test_help_shows_every_setting_with_its_default(capfd):
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--help"])
+    assert left.value.code == 0
+    text = " ".join(capfd.readouterr().out.split())
+    for words in ("--image-size INT", "Default: 224", "--freeze-depth none|conv1", "Default: conv4", "--resume"):
+        assert words in text
+
+
+def test_looking_and_checking_need_no_tensorflow(drawings, tmp_path):
+    code = (
+        "import sys; from catdog.__main__ import main; "
+        f"main(['check', {str(drawings)!r}]); print('tensorflow' in sys.modules, 'streamlit' in sys.modules)"
+    )
+    assert run_python("-c", code, cwd=tmp_path).stdout.splitlines()[-1] == "False False"
