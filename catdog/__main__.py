@@ -72,6 +72,10 @@ def build_parser() -> Parser:
     add_train_arguments(train)
     train.set_defaults(act=train_command)
 
+    work = commands.add_parser("work", help="do the work of a run that a page has made", allow_abbrev=False)
+    work.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
+    work.set_defaults(act=work_command)
+
     classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
     classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
     classify.add_argument("photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through.")
@@ -178,16 +182,7 @@ def print_json(content: dict[str, Any]) -> None:
 def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Train, and print the result; the exit status tells whether it was stopped."""
     run, config = prepare_run(arguments)
-    send_native_output_to(run.folder / "log.txt")
-    progress = run.listen = progress_on(console)
-    in_runs_folder = run.folder.absolute().parent == runs_folder().absolute()
-    try:
-        with run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
-            from catdog.training import train
-
-            result = train(config, run)
-    finally:
-        progress.close()
+    result = work_on(run, config, console)
     also_write = getattr(arguments, "also_write", None)
     if also_write:
         draft = also_write.with_name(f".{also_write.name}")
@@ -204,6 +199,29 @@ def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
         print(run.status["message"], file=console)
         return EXIT_STOPPED
     return 0
+
+
+def work_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Do the work of a run whose folder somebody has made: the process that the pages start."""
+    folder = Path(arguments.run)
+    run = Run(folder)
+    work_on(run, read_config(folder), console)
+    return EXIT_STOPPED if run.status["state"] == "stopped" else 0
+
+
+def work_on(run: Run, config: TrainConfig, console: TextIO) -> dict[str, Any]:
+    """Train in this process, with progress on the console, in turn with others of the same runs folder."""
+    send_native_output_to(run.folder / "log.txt")
+    progress = run.listen = progress_on(console)
+    in_runs_folder = run.folder.absolute().parent == runs_folder().absolute()
+    try:
+        with run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
+            run.set_state("running", "Loading TensorFlow.")
+            from catdog.training import train
+
+            return train(config, run)
+    finally:
+        progress.close()
 
 
 def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:

@@ -39,7 +39,13 @@ class Prediction:
     label: str | None
     verdict: str | None
     probabilities: dict[str, float] | None
-    error: str | None
+    reason: str | None
+
+    @property
+    def error(self) -> str | None:
+        """A sentence that names the photo and the reason why it could not be read."""
+        name = "The photo" if isinstance(self.source, bytes) else self.source
+        return None if self.reason is None else f"{name}: {self.reason}."
 
 
 class Classifier:
@@ -77,8 +83,7 @@ class Classifier:
         """A prediction for each photo (a path, or a file's bytes), in order, as they come out of the network."""
         for photo, row in self.read_and_classify(sources):
             if row is None:
-                name = "The photo" if isinstance(photo.source, bytes) else photo.source
-                yield Prediction(photo.source, None, None, None, f"{name}: {photo.reason}.")
+                yield Prediction(photo.source, None, None, None, photo.reason)
             else:
                 label = self.class_names[row.argmax()]
                 probabilities = dict(zip(self.class_names, map(float, row), strict=True))

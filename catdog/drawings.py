@@ -17,12 +17,13 @@ from PIL import Image, ImageDraw, ImageOps
 from PIL.ImageColor import getrgb
 
 from catdog.errors import Refused
+from catdog.folders import require_empty
 
 SIDE = 200  # pixels, as in the real photos
 OVERSAMPLING = 3  # drawn this much larger, then shrunk, for smooth edges
 
 Colour = tuple[int, int, int]
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 INK, PAPER = (52, 42, 44), (252, 250, 245)
 PAINTS = {"ink": INK, "paper": PAPER, "sun": (255, 220, 130), "leaf": (104, 150, 92), "tongue": (236, 122, 132)}
 FURS = "e08f4a c46e3a f3e0be faf6ee d6b482 969498 6c7280 80583e 5c4034 3e383c beb6b8 a88a6c"
@@ -121,8 +122,8 @@ KINDS = {  # all that tells them apart: heads, 0,0 their middle and 100 half the
 POSES = {  # for both kinds, feet at 0,0, facing right
     "portrait": """
         = fur curve 0,-70 44,-52 78,0 92,80 96,320 -96,320 -92,80 -78,0 -44,-52
-        < light oval 0,66 36,84
         @ coat 0,0 140 0
+        < light oval 0,66 36,84
         @ neckwear 0,-26 56 0
         @ head 0,-98 80 0""",
     "facing": """
@@ -130,8 +131,8 @@ POSES = {  # for both kinds, feet at 0,0, facing right
         @ tail -40,-16 100 0
         = fur curve 0,-122 30,-106 40,-66 52,-26 44,-2 -44,-2 -52,-26 -40,-66 -30,-106
         =~ fur 16 36,-7 50,-6 | 13,-40 13,-7
-        < light oval 0,-82 18,30
         @ coat 0,0 100 0
+        < light oval 0,-82 18,30
         -~ shade 3 24,-52 23,-30 23,-6 | 0,-40 0,-6
         @ neckwear 0,-98 34 0
         @ head 0,-138 48 0""",
@@ -141,8 +142,8 @@ POSES = {  # for both kinds, feet at 0,0, facing right
         = shade 16 14,-60 18,-30 18,-7 | 18,-7 28,-6
         = fur curve 14,-124 38,-108 46,-70 42,-30 34,-6 -20,-1 -54,-4 -66,-30 -52,-66 -24,-100
         = fur 16 30,-70 34,-34 34,-8 | -20,-8 8,-7 | 34,-8 46,-7
-        < light oval 40,-74 16,34
         @ coat 0,0 100 0
+        < light oval 40,-74 16,34
         - shade 3 -26,-58 0,-50 12,-30 8,-13 | 22,-56 24,-36 24,-12
         @ neckwear 20,-100 32 -8
         @ head 24,-140 46 0""",
@@ -152,8 +153,8 @@ POSES = {  # for both kinds, feet at 0,0, facing right
         = shade 16 -40,-60 -38,-8 | 26,-60 26,-8 | -36,-7 -30,-7 | 28,-7 36,-7
         = fur curve -66,-98 -24,-102 8,-104 40,-118 60,-112 72,-90 62,-62 24,-48 -26,-54 -60,-46 -80,-70
         = fur 17 -62,-66 -65,-34 -62,-8 | 51,-70 51,-8 | -60,-8 -51,-7 | 52,-8 62,-7
-        < light oval -6,-50 40,14
         @ coat 0,0 100 0
+        < light oval -6,-50 40,14
         - shade 3 38,-72 40,-56 42,-48 | -54,-80 -44,-66 -50,-50
         @ neckwear 58,-100 30 24
         @ head 66,-132 45 0""",
@@ -163,8 +164,8 @@ POSES = {  # for both kinds, feet at 0,0, facing right
         = shade 16 50,-14 92,-11
         = fur curve -86,-26 -72,-58 -30,-70 16,-70 46,-80 66,-62 66,-20 54,-1 -78,-1
         = fur 16 38,-9 84,-8 | -46,-9 -16,-8
-        < light oval 64,-44 20,26
         @ coat 0,0 100 0
+        < light oval 64,-44 20,26
         - shade 3 -56,-50 -28,-44 -22,-18 | 40,-46 32,-28 36,-17
         @ neckwear 54,-66 30 8
         @ head 60,-102 46 0""",
@@ -206,8 +207,7 @@ BACKDROPS = {  # 0,0 the middle of the horizon, 100 the side of the picture, wit
         - far corners -32,-46 -20,-46 -20,-16 -32,-16 | -18,-46 -6,-46 -6,-16 -18,-16""",
     "grass": """
         - ground corners -200,0 200,0 200,200 -200,200
-        @ tuft -50,4 100 0 | -22,10 120 0 | 8,3 90 0 | 34,8 110 0 | 58,5 100 0
-        @ tuft -60,24 130 0 | -34,30 150 0 | -6,22 140 0 | 20,28 150 0 | 46,24 130 0""",
+        @ tuft -52,5 100 0 | -38,24 150 0 | -20,9 110 0 | 0,28 160 0 | 16,5 90 0 | 36,20 140 0 | 54,8 110 0""",
     "tuft": "- edge 1 -2,-4 0,1 | 1,-5 1,1 | 4,-4 2,1",
 }
 
@@ -220,15 +220,14 @@ class Scene:
         pick, between = random.choice, random.uniform
         backdrop = pick(("plain", "fade", "stripes", "dots", "hills", "room", "grass"))
         value = pick((45, 86, 90, 94, 97))
-        sky = getrgb(f"hsv({between(0, 360)}, {between(12, 40)}%, {value}%)")
-        hue = between(70, 150) if backdrop in ("hills", "grass") else between(0, 360)
+        sky = getrgb(f"hsv({random.randrange(360)}, {between(12, 40)}%, {value}%)")
+        hue = between(70, 150) if backdrop in ("hills", "grass") else random.randrange(360)
         ground = getrgb(f"hsv({hue}, {between(20, 50)}%, {value * between(0.65, 0.95)}%)")
         # One of the half of the furs that stands out better from the backdrop.
         furs = [getrgb(f"#{fur}") for fur in FURS.split()]
         furs.sort(key=lambda fur: min(math.dist(fur, sky), math.dist(fur, ground)))
-        fur = _blend(pick(furs[-6:]), getrgb(f"hsv({between(0, 360)}, 50%, 50%)"), between(0, 0.15))
-        light, thing = _blend(fur, PAPER, between(0.35, 0.8)), getrgb(f"hsv({between(0, 360)}, 65%, 85%)")
-        floor = sky if backdrop in ("plain", "stripes", "dots") else ground
+        fur = _blend(pick(furs[-6:]), getrgb(f"hsv({random.randrange(360)}, 50%, 50%)"), between(0, 0.15))
+        light, thing = _blend(fur, PAPER, between(0.35, 0.8)), getrgb(f"hsv({random.randrange(360)}, 65%, 85%)")
         self.line, self.line_width = pick((INK, INK, _blend(fur, INK, 0.3), PAPER, None)), between(0.8, 2.4)
         self.colours = PAINTS | {
             "sky": sky,
@@ -237,7 +236,7 @@ class Scene:
             "ground": ground,
             "far": _blend(ground, sky, 0.5),
             "edge": _blend(ground, INK, 0.2),
-            "shadow": _blend(floor, INK, 0.25),
+            "shadow": _blend(sky if backdrop in ("plain", "stripes", "dots") else ground, INK, 0.25),
             "fur": fur,
             "shade": _blend(fur, INK, 0.22),
             "coat": _blend(fur, pick((INK, PAPER, (150, 90, 50))), between(0.3, 0.6)),
@@ -287,14 +286,13 @@ def draw_animal(kind: str, scene: Scene) -> Image.Image:
 def draw_photo_set(
     folder: Path, *, train: int = 240, validation: int = 80, seed: int = 0, on_progress: Progress | None = None
 ) -> None:
-    """Write `folder`/{train,validation}/{cats,dogs}/*.jpg, cats and dogs by turns, or raise `Refused`.
+    """Fill `folder`/{train,validation}/{cats,dogs}/ with so many JPEGs of both kinds together, half of them cats.
 
-    `train` and `validation` count both kinds together; `on_progress(done, total)` follows each picture.
+    Calls `on_progress(done, total)` after each. Raises `Refused` where `folder` holds something or can't be written.
     """
-    target = Path(folder).resolve()
+    require_empty(folder)
+    target = folder.resolve()
     try:
-        if target.exists() and any(target.iterdir()):
-            raise Refused(f"{folder} has files in it already: name a new or an empty folder for the drawings.")
         target.parent.mkdir(parents=True, exist_ok=True)
         # Drawn beside the target and moved there whole, so that nobody ever finds half a photo set.
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as beside:
@@ -313,7 +311,7 @@ def draw_photo_set(
             drawn.rename(target)
     except OSError as error:
         why = error.strerror or error
-        raise Refused(f"The drawings can't be written to {folder} ({why}): name another folder.") from error
+        raise Refused(f"The drawings can't be written to {folder} ({why}): choose another folder.") from error
 
 
 @dataclass(frozen=True)
@@ -332,26 +330,23 @@ class Pencil:
         for sign, group in groupby(rows, key=lambda row: row[0][0]):
             if sign == "@":
                 for _, other, places in group:
-                    self._draw_elsewhere(other, places, border)
+                    for place in places.split("|"):
+                        self._move(*place.split()).draw(other, border)
                 continue
             parts = [part for row in group for part in self._read(*row)]
             if sign == "=":
                 border = parts
                 if self.scene.line:
                     _paint(self.image, parts, self.scene.line, self.scene.line_width * OVERSAMPLING)
-            canvas = self.image.copy() if sign == "<" else self.image
-            _paint(canvas, parts)
+            before, mask = self.image.copy(), Image.new("L", self.image.size, 255)
+            _paint(self.image, parts)
             if sign == "<":
-                mask = Image.new("L", canvas.size)
-                _paint(mask, border, 255)
-                self.image.paste(canvas, mask=mask)
+                _paint(mask, border, 0)
+                self.image.paste(before, mask=mask)
 
-    def _draw_elsewhere(self, name: str, places: str, border: list[tuple]) -> None:
-        for place in places.split("|"):
-            point, percent, degrees = place.split()
-            scale = self.scale * cmath.rect(float(percent) / 100, math.radians(float(degrees)))
-            origin = self.origin + self.scale * _read_points(point)[0]
-            replace(self, origin=origin, scale=scale).draw(name, border)
+    def _move(self, point: str, percent: str, degrees: str) -> "Pencil":
+        scale = self.scale * cmath.rect(float(percent) / 100, math.radians(float(degrees)))
+        return replace(self, origin=self.origin + self.scale * _read_points(point)[0], scale=scale)
 
     def _read(self, sign: str, colour: str, shapes: str) -> Iterator[tuple]:
         """Yield colour, pixels and thickness (0: filled) of each shape in a line of art."""
@@ -367,7 +362,8 @@ class Pencil:
             elif form != "corners":
                 thickness = float(form) * abs(self.scale)
                 points = _smooth([points[0], *points, points[-1]])
-            for side in (points, [-point.conjugate() for point in points])[: len(sign)]:
+            mirrored = [-point.conjugate() for point in points]
+            for side in (points, mirrored) if sign.endswith("~") else (points,):
                 placed = [self.origin + self.scale * point for point in side]
                 yield self.scene.colours[colour], [(point.real, point.imag) for point in placed], thickness
 

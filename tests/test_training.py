@@ -73,7 +73,7 @@ def test_events_tell_the_whole_run(trained):
 
 def test_only_the_frozen_stays_and_batch_normalization_never_changes(drawings, tmp_path):
     config = small_config(
-        drawings, head_epochs=1, fine_tune_epochs=1, fine_tune_learning_rate=0.05, freeze_depth="none"
+        drawings, head_epochs=1, fine_tune_epochs=1, fine_tune_learning_rate=0.003, freeze_depth="none"
     )
     run = create_run(config, tmp_path / "run")
     after = {}
@@ -114,7 +114,7 @@ def test_every_freeze_depth_trains_only_what_comes_after(drawings, tmp_path, fre
 
 
 def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch):
-    config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.001, head_epochs=1)
+    config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.0001, head_epochs=1)
     kept = train(config, tmp_path / "kept")
     monkeypatch.setattr(training, "has_room", lambda folder, needed: False)
     anew = train(config, tmp_path / "anew")
