@@ -14,7 +14,8 @@ NEUTRAL_COLOUR = "#7a7f8a"
 CLASS_COLOURS = ("#cc730c", "#2a7fc9", "#c15f97", "#1a9a6c", "#8068cf", "#8a7a5c")
 
 SPLITS = ("training", "validation")
-LINE_STYLES = ([1, 0], [5, 3])  # of the splits: solid, as a dash without a gap, and dashed
+SPLIT_COLOURS = (NEUTRAL_COLOUR, CURVE_COLOUR)
+SPLIT_DASHES = ([1, 0], [5, 3])  # solid, as a dash without a gap, and dashed
 PHASE_NAMES = {"head": "head", "fine-tune": "fine-tuning"}
 COLUMNS = {
     "position": "float64",  # in epochs, counted over both phases; a whole epoch stands at its end
@@ -31,10 +32,21 @@ COLUMNS = {
 MOST_STEPS = 600
 MOST_EPOCHS = 500
 # A run of more epochs than this shows no point for each: they would lie on one another.
-MOST_POINTS = 40
+MOST_POINTS = 20
 
 HEIGHT = 200  # pixels, with title and legend
 Y_LABEL_WIDTH = 44  # pixels
+LEGEND = {
+    "title": None,
+    "orient": "top",
+    "padding": 0,
+    "columnPadding": 10,
+    "labelFontSize": 12,
+    "labelOffset": 4,
+    "symbolSize": 256,
+}
+# A circle that is smaller than a symbol of LEGEND's size, so that the legend's symbols stand in line.
+RING = "M0.7,0A0.7,0.7,0,1,1,-0.7,0A0.7,0.7,0,1,1,0.7,0"
 # Where an accuracy's axis may start, with its ticks: few choices, so that it changes seldom.
 ACCURACY_TICKS = {
     0.95: [0.95, 0.96, 0.97, 0.98, 0.99, 1.0],
@@ -170,12 +182,12 @@ def learning_chart(
         "position:Q",
         title=None,
         scale=alt.Scale(domain=[0, total], nice=False),
-        axis=alt.Axis(format="d", tickMinStep=1, tickCount=7, grid=False, labelPadding=6),
+        axis=alt.Axis(format="d", tickMinStep=1, tickCount=7, grid=False, labelPadding=6, labelFlush=False),
     )
     y = alt.Y(
         "value:Q",
         title=None,
-        scale=alt.Scale(domain=list(axis.domain), nice=False, zero=False, type=axis.scale),
+        scale=alt.Scale(domain=list(axis.domain), nice=False, type=axis.scale),
         axis=alt.Axis(
             values=axis.ticks,
             labelExpr=axis.label,
@@ -185,14 +197,18 @@ def learning_chart(
             maxExtent=Y_LABEL_WIDTH,
         ),
     )
+    # Below the legend, the names of the phases need a line of their own.
+    legend = LEGEND | {"offset": 20 if fine_tune_epochs else 6}
+    shown = curves.assign(value=curves["value"].clip(lower=SMALLEST_LOSS)) if log else curves
     layers = [
         *phase_layers(head_epochs, fine_tune_epochs),
-        *curve_layers(curves.assign(value=curves["value"].clip(lower=SMALLEST_LOSS)) if log else curves, total, x, y),
+        *curve_layers(shown, total, x, y, legend),
         hover_layer(curves, measure, {"head": head_epochs, "fine-tune": fine_tune_epochs}, x),
-        empty_note_layer(curves),
+        empty_note_layer(curves, axis, y),
     ]
-    title = alt.TitleParams(f"{measure.capitalize()} by epoch", fontSize=14, anchor="start", offset=2)
-    return alt.layer(*layers).properties(
+    title = alt.TitleParams(f"{measure.capitalize()} by epoch", fontSize=14, anchor="start", offset=6)
+    return alt.layer(
+        *layers,
         width="container",
         height=HEIGHT,
         title=title,
@@ -202,10 +218,10 @@ def learning_chart(
 
 
 def telling_values(curves: pd.DataFrame) -> pd.Series:
-    """The values that an axis must show: all epochs' but those of the first's training, which began from nothing."""
+    """The values that an axis must show: all epochs', but from the third on not the first's training, far from all."""
     epochs = curves[curves["kind"] == "epoch"]
     later = epochs[(epochs["split"] == "validation") | (epochs["position"] > epochs["position"].min())]
-    return (later if epochs["position"].nunique() > 1 else epochs)["value"]
+    return (later if epochs["position"].nunique() > 2 else epochs)["value"]
 
 
 def accuracy_axis(curves: pd.DataFrame) -> Axis:
@@ -219,8 +235,8 @@ def accuracy_axis(curves: pd.DataFrame) -> Axis:
 def loss_axis(curves: pd.DataFrame) -> Axis:
     """From 0 to 1, 2, 3 or 5 times a power of ten, so that the epochs' losses fit; before the first most steps'."""
     values = telling_values(curves)
-    largest = values.max() if len(values) else max(1.0, curves["value"].quantile(0.75) if len(curves) else 0.0)
-    exponent = max(-3, math.floor(math.log10(max(largest, SMALLEST_LOSS))))
+    largest = values.max() if len(values) else max([1.0, *curves["value"].quantile([0.75]).dropna()])
+    exponent = math.floor(math.log10(max(largest, 0.01)))
     ends = [(digit, power) for power in (exponent, exponent + 1) for digit in LOSS_TICK_DISTANCES]
     digit, power = next((digit, power) for digit, power in ends if decimal(digit, power) >= largest)
     distance = LOSS_TICK_DISTANCES[digit]
@@ -235,14 +251,14 @@ def logarithmic_loss_axis(curves: pd.DataFrame) -> Axis:
     epochs = curves[curves["kind"] == "epoch"]
     values = (epochs if len(epochs) else curves)["value"].clip(lower=SMALLEST_LOSS)
     lowest, largest = (values.min(), values.max()) if len(values) else (0.01, 1.0)
-    exponents = range(math.floor(math.log10(lowest)), math.floor(math.log10(largest)) + 2)
+    exponents = range(math.floor(math.log10(lowest)) - 1, math.floor(math.log10(largest)) + 2)
     ticks = [decimal(digit, exponent) for exponent in exponents for digit in (1, 2, 5)]
     start = max(tick for tick in ticks if tick <= lowest)
     end = min(tick for tick in ticks if tick >= largest and tick > start)
     ticks = [tick for tick in ticks if start <= tick <= end]
-    headroom = (end / start) ** HEADROOM
     if len(ticks) > 7:
-        ticks = [tick for tick in ticks if math.log10(tick).is_integer()]
+        ticks = [decimal(1, exponent) for exponent in exponents if start <= decimal(1, exponent) <= end]
+    headroom = (end / start) ** HEADROOM
     return Axis((start / headroom, end * headroom), ticks, "format(datum.value, '~r')", "log")
 
 
@@ -276,43 +292,38 @@ def phase_layers(head_epochs: int, fine_tune_epochs: int) -> list[alt.Chart]:
     return layers
 
 
-def curve_layers(curves: pd.DataFrame, total: int, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """The steps, faint; the epochs as lines and points, training and validation in two line styles; the best one."""
+def curve_layers(curves: pd.DataFrame, epochs: int, x: alt.X, y: alt.Y, legend: dict[str, Any]) -> list[alt.Chart]:
+    """The steps as faint dots; whole epochs as lines, with a point for each or for the last; a ring round the best."""
     needed = ["position", "split", "value"]
-    epochs = curves.loc[curves["kind"] == "epoch", needed]
-    points = epochs if total <= MOST_POINTS else epochs[epochs["position"] == epochs["position"].max()]
-    style = alt.StrokeDash(
-        "split:N",
-        scale=alt.Scale(domain=list(SPLITS), range=[list(style) for style in LINE_STYLES]),
-        legend=small_legend(symbolSize=500, symbolStrokeWidth=2, symbolStrokeColor=CURVE_COLOUR),
-    )
-    ring = alt.ShapeDatum(
-        "best epoch",
-        scale=alt.Scale(domain=["best epoch"], range=["circle"]),
-        legend=small_legend(symbolSize=90, symbolStrokeWidth=1.5, symbolStrokeColor=CURVE_COLOUR),
-    )
-    marks = {"color": CURVE_COLOUR, "tooltip": None}
-    best = curves.loc[curves["best"] & (curves["split"] == "validation"), needed]
+    steps = curves.loc[curves["kind"] == "step", needed]
+    whole = curves.loc[curves["kind"] == "epoch", needed]
+    few = epochs <= MOST_POINTS
+    points = whole if few else whole[whole["position"] == whole["position"].max()]
+    best = curves.loc[curves["best"] & (curves["split"] == "validation"), needed].assign(legend="best")
+    lines = alt.Legend(symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1, **legend)
+    colour = alt.Color("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_COLOURS)), legend=lines)
+    style = alt.StrokeDash("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_DASHES)), legend=lines)
+    ring = alt.Legend(symbolStrokeWidth=1.5, symbolStrokeColor=CURVE_COLOUR, **legend)
+    shape = alt.Shape("legend:N", scale=alt.Scale(domain=["best"], range=[RING]), legend=ring)
     within = alt.FieldRangePredicate("value", list(y["scale"]["domain"]))
+    quiet = {"tooltip": None}  # or Streamlit's theme would show each mark's raw numbers
     return [
-        alt.Chart(curves.loc[curves["kind"] == "step", needed])
-        .mark_line(clip=True, strokeWidth=1, opacity=0.3, **marks)
-        .encode(x=x, y=y),
-        alt.Chart(epochs).mark_line(clip=True, strokeWidth=2, **marks).encode(x=x, y=y, strokeDash=style),
-        alt.Chart(points).transform_filter(within).mark_circle(size=28, opacity=1, **marks).encode(x=x, y=y),
-        alt.Chart(best).mark_point(size=110, strokeWidth=1.5, opacity=1, **marks).encode(x=x, y=y, shape=ring),
+        alt.Chart(steps)
+        .transform_filter(within)
+        .mark_circle(size=10 if few else 4, opacity=0.45, **quiet)
+        .encode(x, y, colour),
+        alt.Chart(whole).mark_line(clip=True, strokeWidth=2, **quiet).encode(x, y, colour, style),
+        alt.Chart(points).transform_filter(within).mark_circle(size=20, opacity=1, **quiet).encode(x, y, colour),
+        alt.Chart(best)
+        .mark_point(color=CURVE_COLOUR, size=LEGEND["symbolSize"], strokeWidth=1.5, opacity=1, **quiet)
+        .encode(x, y, shape),
     ]
-
-
-def small_legend(**symbol: Any) -> alt.Legend:
-    """A legend in one line above the curves."""
-    return alt.Legend(title=None, orient="top", labelFontSize=12, labelLimit=0, **symbol)
 
 
 def hover_layer(curves: pd.DataFrame, measure: str, epochs: dict[str, int], x: alt.X) -> alt.Chart:
     """What the nearest epoch's figures were, under the pointer, with a line where it stands."""
     whole = curves[curves["kind"] == "epoch"]
-    by_epoch = whole.pivot_table(index=["position", "phase", "epoch", "best"], columns="split", values="value")
+    by_epoch = whole.pivot(index=["position", "phase", "epoch", "best"], columns="split", values="value")
     by_epoch = by_epoch.reindex(columns=list(SPLITS)).reset_index()
     write = percent if measure == "accuracy" else short_loss
     figures = pd.DataFrame(
@@ -350,7 +361,9 @@ def short_loss(loss: float) -> str:
     return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"
 
 
-def empty_note_layer(curves: pd.DataFrame) -> alt.Chart:
-    """What will appear here, in the middle of an empty chart."""
-    note = pd.DataFrame({"note": [] if len(curves) else ["Appears with the first step"]}, dtype="str")
-    return alt.Chart(note).mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None).encode(text="note:N")
+def empty_note_layer(curves: pd.DataFrame, axis: Axis, y: alt.Y) -> alt.Chart:
+    """A word in the middle of an empty chart, between two of its lines."""
+    middle = len(axis.ticks) // 2
+    rows = [] if len(curves) else [("No steps yet", (axis.ticks[middle - 1] + axis.ticks[middle]) / 2)]
+    note = pd.DataFrame(rows, columns=["note", "value"]).astype({"note": "str", "value": "float64"})
+    return alt.Chart(note).mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None).encode(y, text="note:N")

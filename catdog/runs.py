@@ -24,6 +24,18 @@ H5_FILE = "cat_dog_classifier.h5"
 INFO_FILE = "classifier.json"
 # A file name that isn't UTF-8 is written as JSON's own escapes, and read back as it was.
 TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
+NUMBER = (int, float)
+# What each kind of event must hold to be believed, since anyone may have changed the file.
+EVENT_FIELDS: dict[str, dict[str, Any]] = {
+    "phase": {"phase": str},
+    "progress": {"done": NUMBER, "per_second": NUMBER},
+    "step": {"phase": str, "epoch": int, "step": int, "steps": int, "loss": NUMBER, "accuracy": NUMBER},
+    "epoch": {"phase": str, "epoch": int, "epochs": int, "loss": NUMBER, "accuracy": NUMBER}
+    | {"val_loss": NUMBER, "val_accuracy": NUMBER, "seconds": NUMBER},
+    "result": {"accuracy": NUMBER, "loss": NUMBER, "epochs": int, "seconds": NUMBER},
+    "note": {"message": str},
+    "error": {"message": str},
+}
 STATES = ("queued", "running", "done", "stopped", "failed", "lost")
 HEARTBEAT_SECONDS = 5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
@@ -264,6 +276,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def found_in(content: dict[str, Any], *keys: str, kind: type | tuple[type, ...]) -> Any:
+    """What stands under nested keys of a file that anyone may have changed; None unless it is of that kind."""
+    value: Any = content
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool) else None
+
+
 def read_config(folder: Path) -> TrainConfig:
     """A run's settings; raises `Refused` where `config.json` is missing or damaged."""
     try:
@@ -312,6 +332,14 @@ def is_alive(status: dict[str, Any]) -> bool:
     return True
 
 
+def is_whole(event: dict[str, Any]) -> bool:
+    """Whether a line of `events.jsonl` is an event with all that its readers count on."""
+    name = event.get("event")
+    return isinstance(name, str) and all(
+        found_in(event, field, kind=kind) is not None for field, kind in EVENT_FIELDS.get(name, {}).items()
+    )
+
+
 def read_events(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     """The events from a byte offset on, and the offset after the last whole line; damaged lines are passed over."""
     try:
@@ -327,6 +355,6 @@ def read_events(folder: Path, offset: int = 0) -> tuple[list[dict[str, Any]], in
             event = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(event, dict) and "event" in event:
+        if isinstance(event, dict) and is_whole(event):
             events.append(event)
     return events, offset + len(whole)

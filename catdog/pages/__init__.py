@@ -1,0 +1,1 @@
+"""The app's pages and their parts: the only modules that import streamlit."""

@@ -1,0 +1,104 @@
+"""The second and third part of the training page: a form of every setting, built from their own descriptions."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from catdog.errors import Refused
+from catdog.folders import is_allowed
+from catdog.pages.words import decimal
+from catdog.settings import BACKBONES, SETTINGS, check_backbone_name
+
+FREEZE_WORDS = {
+    "none": "Nothing frozen",
+    "conv1": "conv1",
+    "conv2": "conv1 to conv2",
+    "conv3": "conv1 to conv3",
+    "conv4": "conv1 to conv4",
+    "conv5": "All convolutions",
+}
+BACKBONE_WORDS = {
+    "auto": "Automatic",
+    "imagenet": "ImageNet (94 MB, fetched once)",
+    "starter": "Starter (comes along)",
+}
+AUGMENT_WORDS = {"none": "None", "mirror": "Mirror images"}
+
+
+def network_settings() -> dict[str, Any]:
+    """What is frozen and where to start from."""
+    left, right = st.columns(2)
+    with left:
+        backbone = choose("backbone", BACKBONE_WORDS, accept_new_options=True)
+    if backbone not in BACKBONES and not is_allowed(Path(backbone)):
+        raise Refused(f"{backbone} is not in a folder that this app may read: choose one of {', '.join(BACKBONES)}.")
+    check_backbone_name(backbone)
+    with right:
+        depth = choose("freeze_depth", FREEZE_WORDS)
+    return {"backbone": backbone, "freeze_depth": depth}
+
+
+def learning_settings() -> dict[str, Any]:
+    """Epochs and learning rates of the two phases, and under a fold what is seldom changed."""
+    values = {}
+    for phase in ("head", "fine_tune"):
+        left, right = st.columns(2, vertical_alignment="bottom")
+        with left:
+            values[f"{phase}_epochs"] = whole_number(f"{phase}_epochs")
+        with right:
+            values[f"{phase}_learning_rate"] = learning_rate(f"{phase}_learning_rate")
+    with st.expander("More settings", icon=":material/tune:"):
+        left, right = st.columns(2)
+        with left:
+            values["image_size"] = whole_number("image_size", step=32)
+            values["augment"] = choose("augment", AUGMENT_WORDS)
+        with right:
+            values["batch_size"] = whole_number("batch_size")
+            values["seed"] = whole_number("seed")
+    return values
+
+
+def choose(name: str, words: dict[str, str], **options: Any) -> str:
+    """A choice among a setting's values, each in words."""
+    field = SETTINGS[name]
+    values = list(words)
+    chosen = st.selectbox(
+        field.metadata["label"],
+        values,
+        index=values.index(field.default),
+        format_func=lambda value: words.get(value, value),
+        help=field.metadata["help"],
+        key=name,
+        **options,
+    )
+    return chosen or field.default
+
+
+def whole_number(name: str, step: int = 1) -> int:
+    """A whole number within a setting's bounds."""
+    field = SETTINGS[name]
+    return st.number_input(
+        field.metadata["label"],
+        field.metadata["low"],
+        field.metadata["high"],
+        field.default,
+        step=step,
+        help=field.metadata["help"],
+        key=name,
+    )
+
+
+def learning_rate(name: str) -> float:
+    """A learning rate on a logarithmic scale: 1, 2 and 5 times the powers of ten within its bounds."""
+    field = SETTINGS[name]
+    low, high = field.metadata["low"], field.metadata["high"]
+    rates = [float(f"{digit}e{power}") for power in range(-8, 1) for digit in (1, 2, 5)]
+    return st.select_slider(
+        field.metadata["label"],
+        [rate for rate in rates if low <= rate <= high],
+        field.default,
+        format_func=decimal,
+        help=field.metadata["help"],
+        key=name,
+    )

@@ -1,0 +1,15 @@
+"""The app's pages and which of them is open: streamlit run streamlit_app.py"""
+
+import streamlit as st
+
+st.set_page_config(page_title="Catdog", page_icon=":material/pets:", layout="wide")
+# Settings and what they do fit on one screen when the pages begin right below the navigation.
+st.html("<style>.stMainBlockContainer { padding-top: 4.5rem; padding-bottom: 3rem }</style>")
+st.navigation(
+    [
+        st.Page("catdog/pages/train.py", title="Train", icon=":material/model_training:", default=True),
+        st.Page("catdog/pages/classify.py", title="Classify", icon=":material/image_search:"),
+        st.Page("catdog/pages/how_it_works.py", title="How it works", icon=":material/school:"),
+    ],
+    position="top",
+).run()

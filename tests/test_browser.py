@@ -1,0 +1,169 @@
+"""What a visitor does, in Chromium, with no network: draw, train, look elsewhere, reload, stop, download, classify."""
+
+import os
+import re
+from pathlib import Path
+
+import keras
+import pytest
+from browser import choose, chromium, expect, fill, open_page, served, settle
+from playwright.sync_api import Page
+
+from catdog.photo_sets import photos_below
+from catdog.runs import read_events, read_status
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """The folder with the server's runs and cache."""
+    return tmp_path_factory.mktemp("app")
+
+
+@pytest.fixture(scope="module")
+def address(place):
+    with served(place) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+def draw(page: Page) -> None:
+    """Choose the drawings, and draw them unless that was done."""
+    page.get_by_role("radio", name="Drawings").or_(page.get_by_role("button", name="Drawings")).first.click()
+    settle(page)
+    button = page.get_by_role("button", name=re.compile("Draw .* pictures"))
+    if button.count():
+        button.click()
+    expect(page.get_by_role("img", name="An example of cats").first).to_be_visible()
+    settle(page)
+
+
+def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0) -> None:
+    """Train on the drawings with the starter at a small image size."""
+    draw(page)
+    choose(page, "Backbone", "Starter")
+    fill(page, "Head epochs", str(head_epochs))
+    fill(page, "Fine-tuning epochs", str(fine_tune_epochs))
+    page.get_by_text("More settings").click()
+    fill(page, "Image size", "64")
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+
+
+def newest_run(place: Path) -> Path:
+    """The folder of the run that was started last."""
+    return max(path for path in (place / "runs").iterdir() if path.is_dir())
+
+
+def points_drawn(page: Page) -> int:
+    """How many points the two charts show."""
+    return page.locator(
+        '[data-testid="stVegaLiteChart"] [role="graphics-symbol"][aria-roledescription="point"]'
+    ).count()
+
+
+def no_error(page: Page) -> None:
+    """No page shows an exception."""
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+def test_train_watch_reload_and_download(address, browser, place):
+    page = open_page(browser, address)
+    start(page, head_epochs=5, fine_tune_epochs=3)
+    run = newest_run(place)
+
+    # Another page while it runs, then back; and a reload in the middle finds it running.
+    page.get_by_role("link", name="How it works").click()
+    expect(page.get_by_text("frozen", exact=False).first).to_be_visible()
+    page.get_by_role("link", name="Train", exact=True).click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.reload()
+    settle_on_run = page.get_by_text(re.compile("Run of "))
+    expect(settle_on_run).to_be_visible()
+    other = open_page(browser, address)
+    expect(other.get_by_text(re.compile("Run of "))).to_be_visible()
+
+    expect(page.get_by_role("button", name="Download .h5")).to_be_visible()
+    assert read_status(run)["state"] == "done"
+    expect(page.get_by_role("heading", name=re.compile("done"))).to_be_visible()
+    expect(page.locator('[data-testid="stVegaLiteChart"]')).to_have_count(2)
+    no_error(page)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download .h5").click()
+    path = place / "downloaded.h5"
+    waiting.value.save_as(path)
+    assert path.read_bytes() == (run / "cat_dog_classifier.h5").read_bytes()
+    assert keras.models.load_model(path, compile=False).output_shape == (None, 2)
+    # The second tab has come to the same end by itself.
+    expect(other.get_by_role("button", name="Download .h5")).to_be_visible()
+
+
+def test_both_charts_grow_while_it_learns(address, browser, place):
+    page = open_page(browser, address)
+    start(page, head_epochs=300)
+    run = newest_run(place)
+    expect(page.get_by_text(re.compile(r"Training the head: epoch [1-9]"))).to_be_visible()
+    charts = page.locator('[data-testid="stVegaLiteChart"]')
+    before = [charts.nth(number).screenshot() for number in range(2)]
+    page.wait_for_timeout(4000)
+    after = [charts.nth(number).screenshot() for number in range(2)]
+    assert all(earlier != later for earlier, later in zip(before, after, strict=True))
+
+    # Stopping keeps the best epoch, and the run can be resumed.
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    assert read_status(run)["state"] == "stopped"
+    stopped_after = len([event for event in read_events(run)[0] if event["event"] == "epoch"])
+    assert 0 < stopped_after < 300
+    expect(page.get_by_role("button", name="Download .keras")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text(re.compile(r"Training the head: epoch [1-9]"))).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    epochs = [event["epoch"] for event in read_events(run)[0] if event["event"] == "epoch"]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len(epochs) > stopped_after
+    no_error(page)
+
+
+def test_classify_real_photos_and_a_broken_one(address, browser, tmp_path):
+    photos = Path(os.environ["CATDOG_SHARED"]) / "photos_original"
+    cats, dogs = (photos_below(photos / name)[:3] for name in ("cats", "dogs"))
+    broken = tmp_path / "letter.jpg"
+    broken.write_text("Dear cat, ")
+    page = open_page(browser, f"{address}/classify")
+    choose(page, "Classifier", "Bundled")
+    page.locator('input[type="file"]').set_input_files([*cats, *dogs, broken])
+    expect(page.get_by_text("it is a text file, not a photo")).to_be_visible()
+    expect(page.get_by_text("3 cats, 3 dogs, 1 that can't be read")).to_be_visible()
+    for path in (*cats, *dogs):
+        expect(page.get_by_role("img", name=path.name)).to_be_visible()
+    no_error(page)
+
+
+def test_two_visitors_get_their_own_answers(address, browser):
+    photos = Path(os.environ["CATDOG_SHARED"]) / "photos_original"
+    visitors = [open_page(browser, f"{address}/classify") for _ in range(2)]
+    for page in visitors:
+        choose(page, "Classifier", "Bundled")
+    chosen = [photos_below(photos / name)[10:14] for name in ("cats", "dogs")]
+    for page, paths in zip(visitors, chosen, strict=True):
+        page.locator('input[type="file"]').set_input_files(paths)
+    for page, paths, words in zip(visitors, chosen, ("4 cats", "4 dogs"), strict=True):
+        expect(page.get_by_text(words, exact=True)).to_be_visible()
+        assert page.get_by_role("img", name=re.compile("jpg")).count() == len(paths)
+        no_error(page)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("path", ["", "classify", "how_it_works"])
+def test_no_page_is_wider_than_the_window(address, browser, path, width):
+    page = open_page(browser, f"{address}/{path}", width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    no_error(page)

@@ -1,0 +1,262 @@
+"""Each page without a browser: with an empty, a damaged and a full runs folder, and what it keeps to itself."""
+
+import json
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from trained import REPOSITORY, one_json_object, run_python
+
+from catdog import jobs
+from catdog.__main__ import main
+from catdog.pages import choose_photos
+from catdog.pages.words import decimal, duration, percent, plain
+from catdog.photo_sets import photos_below
+from catdog.runs import create_run
+from catdog.settings import TrainConfig
+
+PAGES = ["train", "classify", "how_it_works"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A working folder with runs and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CATDOG_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CATDOG_FOLDERS", raising=False)
+    return tmp_path
+
+
+def open_page(name: str) -> AppTest:
+    """The page as a new visitor gets it; fails on an exception."""
+    app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120).run()
+    if name != "train":
+        app.switch_page(f"catdog/pages/{name}.py").run()
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    """The button of that label."""
+    (found,) = [each for each in app.button if each.label == label]
+    return found
+
+
+def texts(app: AppTest) -> str:
+    """All that a page says in words."""
+    parts = [*app.markdown, *app.caption, *app.subheader, *app.warning, *app.error, *app.info]
+    return "\n".join(str(part.value) for part in parts)
+
+
+def fill_runs(place: Path, trained: Path) -> None:
+    """Runs in every state, one of them finished, and things that are no runs."""
+    for state, message in (
+        ("queued", "Waiting for another run to end."),
+        ("running", ""),
+        ("failed", "There was *not* enough memory."),
+        ("stopped", "Stopped; the best epoch was kept."),
+    ):
+        run = create_run(TrainConfig(data="photos"), place / "runs" / f"20260101-00000{len(state)}-{state}")
+        run.set_state(state, message)
+    shutil.copytree(trained, place / "runs" / "20260102-000000-done")
+    (place / "runs" / "a file").write_text("no run")
+    (place / "runs" / "no run").mkdir()
+
+
+def damage_runs(place: Path, trained: Path) -> None:
+    """Copies of a finished run, each with another file cut in half, emptied, made of other things, or taken away."""
+    names = sorted(path.name for path in trained.iterdir())
+    for number, name in enumerate(names):
+        for way in ("cut", "empty", "other", "list", "gone"):
+            folder = place / "runs" / f"2026010{number}-000000-{way}"
+            shutil.copytree(trained, folder, copy_function=os.link)
+            path = folder / name
+            content = path.read_bytes()
+            path.unlink()
+            if way == "cut":
+                path.write_bytes(content[: len(content) // 2])
+            elif way == "empty":
+                path.touch()
+            elif way == "other":
+                path.write_text('{"state": 7, "metrics": 3, "photos": [], "settings": {"seed": "x"}, "event": "epoch"}')
+            elif way == "list":
+                path.write_text("[1, 2]")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_open_where_nothing_was_trained(place, name):
+    open_page(name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_open_with_runs_in_every_state(place, trained, name):
+    fill_runs(place, trained)
+    app = open_page(name)
+    if name == "train":
+        for job in jobs.list_jobs():
+            app.session_state["shown_run"] = job.folder.name
+            app.run()
+            assert not app.exception, job.folder.name
+
+
+def test_no_damaged_run_raises_on_a_page(place, trained):
+    damage_runs(place, trained)
+    app = open_page("train")
+    for job in jobs.list_jobs():
+        app.session_state["shown_run"] = job.folder.name
+        app.run()
+        assert not app.exception, (job.folder.name, app.exception)
+    open_page("classify")
+
+
+def test_the_newest_run_is_found_again_and_its_result_shown(place, trained):
+    fill_runs(place, trained)
+    app = open_page("train")
+    app.session_state["shown_run"] = "20260102-000000-done"
+    app.run()
+    accuracy = json.loads((trained / "report.json").read_text())["accuracy"]
+    assert percent(accuracy) in [metric.value for metric in app.metric]
+
+
+def test_a_message_is_shown_as_it_is_and_not_as_markup(place, trained):
+    fill_runs(place, trained)
+    app = open_page("train")
+    app.session_state["shown_run"] = next(job.folder.name for job in jobs.list_jobs() if "failed" in job.folder.name)
+    app.run()
+    assert r"There was \*not\* enough memory" in texts(app)
+
+
+def test_the_page_starts_a_run_with_what_the_form_says(place, drawings, monkeypatch):
+    shutil.copytree(drawings, place / "data")
+    launched = []
+    monkeypatch.setattr(jobs, "launch", launched.append)
+    app = open_page("train")
+    app.number_input(key="head_epochs").set_value(7)
+    app.select_slider(key="head_learning_rate").set_value(0.005)
+    app.selectbox(key="backbone").set_value("starter")
+    app.selectbox(key="freeze_depth").set_value("conv3")
+    app.run()
+    button(app, "Train").click().run()
+    assert not app.exception
+    (folder,) = launched
+    settings = json.loads((folder / "config.json").read_text())["settings"]
+    assert settings == {
+        **TrainConfig(data="data").as_dict(),
+        "head_epochs": 7,
+        "head_learning_rate": 0.005,
+        "backbone": "starter",
+        "freeze_depth": "conv3",
+    }
+
+
+def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_factory, monkeypatch):
+    (place / "data").mkdir()
+    outside = tmp_path_factory.mktemp("outside") / "photos"
+    shutil.copytree(drawings, outside)
+    (place / "link").symlink_to(outside, target_is_directory=True)
+    for folder in (str(outside), "../", "link", str(place / "link"), "/"):
+        # AppTest can't type into a select box, so what would be typed is among its options.
+        monkeypatch.setattr(choose_photos, "suggested_folders", lambda folder=folder: [folder])
+        app = open_page("train")
+        assert "this app may read" in texts(app)
+        assert button(app, "Train").disabled
+
+
+def test_a_link_among_the_photos_is_not_followed_out(place, drawings, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("secret") / "secret.jpg"
+    shutil.copy(photos_below(drawings)[0], secret)
+    shutil.copytree(drawings, place / "data")
+    (place / "data" / "train" / "cats" / "zzz.jpg").symlink_to(secret)
+    app = open_page("train")
+    assert "leads out of the folders" in texts(app)
+    assert button(app, "Train").disabled
+
+
+def test_an_uploaded_photo_gets_the_command_lines_probability(place, trained, drawings, capfd):
+    (place / "runs").mkdir()
+    shutil.copytree(trained, place / "runs" / "20260102-000000-done")
+    paths = photos_below(drawings / "validation")[::4]
+    broken = place / "broken <b>.jpg"
+    broken.write_text("no photo")
+    app = open_page("classify")
+    app.file_uploader[0].set_value([(path.name, path.read_bytes(), "image/jpeg") for path in [*paths, broken]]).run()
+    assert not app.exception
+    answers = {answer["name"]: answer for answer in app.session_state["answers"].values()}
+    capfd.readouterr()
+    assert main(["classify", str(trained), *map(str, paths), "--json"]) == 0
+    for photo in one_json_object(capfd.readouterr().out)["photos"]:
+        shown = answers[Path(photo["path"]).name]
+        assert shown["label"] == photo["label"]
+        assert shown["probabilities"] == pytest.approx(photo["probabilities"], abs=1e-4)
+    assert r"broken \<b\>\.jpg: it is a text file, not a photo" in texts(app)
+    # What is removed is forgotten.
+    app.file_uploader[0].set_value([]).run()
+    assert dict(app.session_state["answers"]) == {}
+
+
+def test_pages_bring_no_tensorflow_until_a_photo_is_classified(place):
+    code = f"""
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file({str(REPOSITORY / "streamlit_app.py")!r}, default_timeout=120).run()
+for name in {PAGES[1:]!r}:
+    app.switch_page(f"catdog/pages/{{name}}.py").run()
+    assert not app.exception
+print("tensorflow" in sys.modules, "keras" in sys.modules)
+"""
+    assert run_python("-c", code, cwd=place).stdout.splitlines()[-1] == "False False"
+
+
+def test_only_pages_import_streamlit():
+    importing = [
+        path.relative_to(REPOSITORY).as_posix()
+        for path in (REPOSITORY / "catdog").rglob("*.py")
+        if re.search(r"^\s*(import|from) streamlit\b", path.read_text(), re.MULTILINE)
+    ]
+    assert importing
+    assert all(path.startswith("catdog/pages/") for path in importing)
+    light = ["settings", "photos", "photo_sets", "runs", "jobs", "charts", "folders", "samples"]
+    code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
+    assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
+
+
+def test_a_started_process_works_on_its_run_and_is_found_again(place, drawings):
+    config = TrainConfig(data=str(drawings), backbone="starter", image_size=32, head_epochs=1)
+    folder = jobs.start(config)
+    (job,) = jobs.list_jobs()
+    assert job.folder == folder
+    assert job.is_active
+    for _ in range(2000):
+        if not jobs.find_job(folder).is_active:
+            break
+        time.sleep(0.1)
+    assert jobs.find_job(folder).status["state"] == "done"
+    assert jobs.find_job(folder).has_classifier
+    assert "Head epoch 1 of 1" in (folder / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (percent(0.984), "98.4 %"),
+        (percent(0.99999), "99.9 %"),
+        (percent(0.00001), "0.1 %"),
+        (percent(1), "100 %"),
+        (percent(0), "0 %"),
+        (decimal(0.00001), "0.00001"),
+        (decimal(0.5), "0.5"),
+        (decimal(1.0), "1"),
+        (duration(0.2), "1 s"),
+        (duration(59), "59 s"),
+        (duration(150), "2 min"),
+        (duration(7500), "2 h 5 min"),
+        (plain("*a* [b](c) <i> $x$ :smile:"), r"\*a\* \[b\]\(c\) \<i\> \$x\$ \:smile\:"),
+    ],
+)
+def test_words(shown, expected):
+    assert shown == expected
