@@ -1,6 +1,5 @@
 """Every setting of a training run: its default, its bounds and its help, for the form and the command line alike."""
 
-import math
 import os
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -105,9 +104,7 @@ def checked(each: Field, value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         raise Refused(wrong) from None
     exact = isinstance(value, str) or number == value
-    if isinstance(value, bool) or not exact or not math.isfinite(number):
-        raise Refused(wrong)
-    if not limits["low"] <= number <= limits["high"]:
+    if isinstance(value, bool) or not exact or not limits["low"] <= number <= limits["high"]:
         raise Refused(wrong)
     return number
 

@@ -1,0 +1,684 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from catdog import runs
+from catdog.errors import Failed, Refused, Stopped
+from catdog.runs import Run, create_run, new_run_folder, read_config, read_events, read_status, reopen_run, runs_folder
+from catdog.settings import TrainConfig
+
+CONFIG = TrainConfig(data="my photos", seed=3)
+LOST = "Its process ended without a word; it can be resumed."
+DAMAGED = "Its status.json is missing or damaged."
+NOT_UNICODE = os.fsdecode(b"cats/b\xff.jpg")
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A new run in a folder of its own."""
+    return create_run(CONFIG, tmp_path / "runs" / "first")
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    """Return once it is so; fail if it does not come to be."""
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline, "It did not come to be."
+        time.sleep(0.002)
+
+
+def dead_pid() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def write_status(folder: Path, **changes) -> None:
+    """The `status.json` of a run that works right now, but for these changes."""
+    status = {"state": "running", "pid": os.getpid(), "host": socket.gethostname(), "message": ""}
+    status |= {"started": time.time(), "updated": time.time()}
+    folder.mkdir(exist_ok=True)
+    (folder / "status.json").write_text(json.dumps(status | changes))
+
+
+def everything_in(folder: Path) -> dict[str, bytes | None]:
+    """All paths below a folder, with what the files hold."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+    }
+
+
+# Creating
+
+
+@pytest.mark.parametrize("prepare", ["absent", "deep", "empty"])
+def test_a_run_is_created_in_an_absent_or_empty_folder(prepare, tmp_path):
+    folder = tmp_path / ("a/b/c" if prepare == "deep" else "run")
+    if prepare == "empty":
+        folder.mkdir()
+    run = create_run(CONFIG, str(folder))
+    assert run.folder == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "status.json"]
+    status = read_status(folder)
+    assert (status["state"], status["pid"], status["message"]) == ("queued", os.getpid(), "")
+    assert status == run.status
+    content = json.loads((folder / "config.json").read_text())
+    assert content["format"] == 1
+    assert content["settings"] == CONFIG.as_dict()
+    assert {*content["versions"]} == {"tensorflow", "keras", "numpy", "pillow", "pillow-heif"}
+    assert read_config(folder) == CONFIG
+
+
+@pytest.mark.parametrize("content", ["config.json", ".hidden", "folder/"])
+def test_a_folder_that_holds_something_is_refused_and_stays_as_it_is(content, tmp_path):
+    path = tmp_path / "run" / content
+    path.parent.mkdir()
+    path.mkdir() if content.endswith("/") else path.write_text("mine")
+    before = everything_in(tmp_path)
+    with pytest.raises(Refused) as raised:
+        create_run(CONFIG, tmp_path / "run")
+    assert str(raised.value) == (
+        f"The folder {tmp_path / 'run'} is not empty: name another, or continue its run with --resume."
+    )
+    assert everything_in(tmp_path) == before
+
+
+def test_a_file_in_the_way_is_refused_and_stays_as_it_is(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder, reason in {
+        "file": "File exists",
+        "file/run": "Not a directory",
+        "x" * 300: "File name too long",
+    }.items():
+        with pytest.raises(Refused) as raised:
+            create_run(CONFIG, tmp_path / folder)
+        assert str(raised.value) == f"The folder {tmp_path / folder} can't be used for a run ({reason}): name another."
+    assert everything_in(tmp_path) == {"file": b"mine"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("name", ["", "run"])
+def test_an_unwritable_folder_is_refused(name, tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(Refused, match=r"can't be used for a run \(Permission denied\): name another\.$"):
+        create_run(CONFIG, tmp_path / name)
+    tmp_path.chmod(0o755)
+    assert everything_in(tmp_path) == {}
+
+
+def test_new_folders_sort_by_time_also_within_a_second(tmp_path, monkeypatch):
+    monkeypatch.delenv("CATDOG_RUNS", raising=False)
+    assert runs_folder() == Path("runs")
+    monkeypatch.setenv("CATDOG_RUNS", str(tmp_path))
+    moments = [0, 999_999_999_000, 1_700_000_000_000_001_000, 1_700_000_000_000_020_000, 1_700_000_000_900_000_000]
+    moments += [1_700_000_001_000_000_000, 1_799_999_999_000_000_000]
+    times = iter(moments)
+    monkeypatch.setattr(runs.time, "time_ns", lambda: next(times))
+    folders = [new_run_folder() for _ in moments]
+    assert folders == sorted(set(folders))
+    assert folders[3] == tmp_path / "20231114-221320-000020"
+
+
+def test_without_a_folder_a_run_goes_where_runs_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("CATDOG_RUNS", str(tmp_path / "kept"))
+    first, second = create_run(CONFIG), create_run(CONFIG)
+    assert first.folder.parent == tmp_path / "kept"
+    assert sorted((tmp_path / "kept").iterdir()) == [first.folder, second.folder]
+
+
+# Settings and state
+
+
+def test_the_settings_are_completed_with_what_was_found(run):
+    run.write_config(CONFIG, class_names=["cats", NOT_UNICODE])
+    assert read_config(run.folder) == CONFIG
+    assert runs.read_json(run.folder / "config.json")["class_names"] == ["cats", NOT_UNICODE]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"settings": null}',
+        '{"settings": {"colour": 1}}',
+        '{"settings": {"seed": -1}}',
+        "[" * 9999,
+    ],
+)
+def test_damaged_settings_are_refused(content, run):
+    (run.folder / "config.json").write_text(content)
+    with pytest.raises(Refused) as raised:
+        read_config(run.folder)
+    assert str(raised.value) == f"{run.folder / 'config.json'} is missing or damaged: start a new run."
+
+
+def test_the_state_is_written_beside_and_put_in_place_whole(run, monkeypatch):
+    seen = []
+    replace = Path.replace
+
+    def watched(draft: Path, target: Path) -> Path:
+        seen.append((draft.parent, json.loads(draft.read_text())["state"], json.loads(target.read_text())["state"]))
+        return replace(draft, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    run.set_state("running", "Grüße")
+    assert seen == [(run.folder, "running", "queued")]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["config.json", "status.json"]
+    assert json.loads((run.folder / "status.json").read_text(encoding="utf-8"))["message"] == "Grüße"
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before_and_no_draft(run, monkeypatch):
+    before = everything_in(run.folder)
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        run.set_state("running")
+    assert everything_in(run.folder) == before
+
+
+def test_a_state_keeps_when_the_run_started(run):
+    started = run.status["started"]
+    for state in ("queued", "running", "done"):
+        run.set_state(state)
+        status = read_status(run.folder)
+        assert (status["state"], status["started"]) == (state, started)
+        assert status["updated"] >= started
+
+
+# Events
+
+
+def test_events_are_appended_told_and_read_back_bit_by_bit(run):
+    told = []
+    run.listen = told.append
+    assert read_events(run.folder) == ([], 0)
+    run.event("phase", phase="photos")
+    first, offset = read_events(run.folder)
+    assert first == told == [{"event": "phase", "time": first[0]["time"], "phase": "photos"}]
+    assert first[0]["time"] == pytest.approx(time.time(), abs=60)
+    assert read_events(run.folder, offset) == ([], offset)
+    run.event("note", message=f"Zwei\nZeilen\u2028und {NOT_UNICODE}")
+    run.event("error", message="ende")
+    rest, end = read_events(run.folder, offset)
+    assert rest == told[1:]
+    assert [event["event"] for event in rest] == ["note", "error"]
+    assert end == (run.folder / "events.jsonl").stat().st_size
+    assert read_events(run.folder) == (told, end)
+
+
+def test_an_event_is_on_disk_before_it_is_told(run):
+    run.listen = lambda event: found.append(read_events(run.folder)[0] == [event])
+    found = []
+    run.event("phase", phase="photos")
+    assert found == [True]
+
+
+def test_a_half_written_line_is_read_when_it_is_whole(run):
+    run.event("phase", phase="photos")
+    whole, offset = read_events(run.folder)
+    with (run.folder / "events.jsonl").open("ab") as file:
+        line = '{"event": "note", "time": 1, "message": "Grüße"}\n'.encode()
+        for byte in line[:-1]:
+            file.write(bytes([byte]))
+            file.flush()
+            assert read_events(run.folder) == (whole, offset)
+        file.write(line[-1:])
+    assert read_events(run.folder, offset) == ([json.loads(line)], offset + len(line))
+
+
+def test_damaged_lines_are_passed_over(run):
+    run.event("phase", phase="photos")
+    with (run.folder / "events.jsonl").open("ab") as file:
+        file.write(
+            b'\n{"event": "no\n[1]\n7\nnull\n\xff\xfe\n{"time": 1}\n{"event": []}\n{"event": null}\n\0\0\0\n'
+            + b"[" * 99_999
+            + b"\n"
+        )
+    run.event("phase", phase="head")
+    events, offset = read_events(run.folder)
+    assert [event["phase"] for event in events] == ["photos", "head"]
+    assert offset == (run.folder / "events.jsonl").stat().st_size
+
+
+def test_threads_do_not_mix_their_lines(run):
+    def write(name: str) -> None:
+        for number in range(50):
+            run.event("note", message=name * 500, number=number)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events, _ = read_events(run.folder)
+    assert sorted((event["message"][0], event["number"]) for event in events) == [
+        (name, number) for name in "abcd" for number in range(50)
+    ]
+
+
+def test_frequent_events_grow_with_time_and_the_last_is_never_dropped(run, monkeypatch):
+    now, events = 1000.0, []
+    run.listen = events.append
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now)
+    for step in range(1, 101):
+        run.frequent_event("step", last=step in (7, 100), step=step)
+        run.frequent_event("progress", last=False, done=step)
+        now += 0.01
+    steps = [event["step"] for event in events if event["event"] == "step"]
+    assert steps[0] == 1
+    assert {7, 100} <= {*steps}
+    assert 18 <= len(steps) <= 23
+    assert [event["done"] for event in events if event["event"] == "progress"] in ([1, 26, 51, 76], [1, 27, 53, 79])
+
+
+# Working
+
+
+def heartbeat_of(run: Run) -> None:
+    """Wait until the run's `status.json` has been renewed."""
+    before = read_status(run.folder)["updated"]
+    wait_until(lambda: read_status(run.folder)["updated"] > before)
+
+
+def test_work_beats_while_it_runs_and_leaves_the_last_state(run, monkeypatch):
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
+    threads = threading.active_count()
+    with run.working():
+        assert read_status(run.folder)["state"] == "running"
+        heartbeat_of(run)
+        run.set_state("done", "All is well.")
+        heartbeat_of(run)
+    status = (run.folder / "status.json").read_bytes()
+    assert threading.active_count() == threads
+    assert (run.folder / "status.json").read_bytes() == status
+    assert (read_status(run.folder)["state"], read_status(run.folder)["message"]) == ("done", "All is well.")
+    assert not (run.folder / "log.txt").exists()
+
+
+def test_the_heart_goes_on_after_a_beat_that_could_not_be_written(run, monkeypatch):
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
+    write, full = runs.write_json, threading.Event()
+
+    def write_json(path: Path, content: dict) -> None:
+        if threading.current_thread() is not threading.main_thread() and not full.is_set():
+            full.set()
+            raise OSError(28, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(runs, "write_json", write_json)
+    with run.working():
+        assert full.wait(timeout=30)
+        heartbeat_of(run)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (Stopped("Stopped before the first epoch ended."), "stopped"),
+        (Failed("The download broke off."), "failed"),
+        (Refused("The photos have changed."), "failed"),
+    ],
+)
+def test_what_was_foreseen_ends_with_its_own_sentence(error, state, run):
+    with pytest.raises(type(error)) as raised, run.working():
+        raise error
+    assert raised.value is error
+    status = read_status(run.folder)
+    assert (status["state"], status["message"]) == (state, str(error))
+    errors = [event["message"] for event in read_events(run.folder)[0]]
+    assert errors == ([str(error)] if state == "failed" else [])
+    assert not (run.folder / "log.txt").exists()
+
+
+def test_what_was_not_foreseen_leaves_its_traceback_and_fails_with_a_sentence(run):
+    error = ZeroDivisionError(f"a secret of {NOT_UNICODE}")
+    with pytest.raises(Failed) as raised, run.working():
+        raise error
+    sentence = (
+        f"It failed in a way that was not foreseen (ZeroDivisionError); {run.folder / 'log.txt'} has the details."
+    )
+    assert str(raised.value) == sentence
+    assert raised.value.__cause__ is error
+    log = (run.folder / "log.txt").read_text()
+    assert log.startswith("Traceback (most recent call last):")
+    assert "ZeroDivisionError: a secret of cats/b" in log
+    status = read_status(run.folder)
+    assert (status["state"], status["message"]) == ("failed", sentence)
+    assert [event["message"] for event in read_events(run.folder)[0]] == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            MemoryError(),
+            "There was not enough memory: choose a smaller batch size or image size, or freeze more stages.",
+        ),
+        (
+            OSError(28, "No space left on device", "runs/1/x.keras"),
+            "A file could not be written or read (No space left on device: runs/1/x.keras).",
+        ),
+        (OSError(28, "No space left on device"), "A file could not be written or read (No space left on device: {})."),
+    ],
+)
+def test_common_mishaps_are_told_in_plain_words(error, sentence, run):
+    with pytest.raises(Failed) as raised, run.working():
+        raise error
+    assert str(raised.value) == sentence.format(run.folder)
+
+
+def test_an_interrupt_stops_at_once(run):
+    with pytest.raises(KeyboardInterrupt), run.working():
+        raise KeyboardInterrupt
+    status = read_status(run.folder)
+    assert status["state"] == "stopped"
+    assert status["message"] == "Stopped at once; it can be resumed from its last whole epoch."
+
+
+def test_a_full_disk_and_a_broken_listener_do_not_hide_why_a_run_failed(run, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device", "status.json")
+
+    run.listen = fail
+    with pytest.raises(Failed, match=r"^The download broke off\.$"), run.working():
+        raise Failed("The download broke off.")
+    assert read_status(run.folder)["state"] == "failed"
+
+    @contextmanager
+    def full_disk():
+        monkeypatch.setattr(Path, "open", fail)
+        monkeypatch.setattr(runs, "write_json", fail)
+        yield
+
+    sentence = r"^A file could not be written or read \(No space left on device: x\)\.$"
+    with pytest.raises(Failed, match=sentence), run.working(), full_disk():
+        raise OSError(28, "No space left on device", "x")
+
+
+# Reading a state
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "done", "stopped", "failed"])
+def test_a_state_is_read_as_it_was_written(state, tmp_path):
+    write_status(tmp_path, state=state, message="So it is.")
+    assert read_status(tmp_path)["state"] == state
+    assert read_status(tmp_path)["message"] == "So it is."
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_run_is_lost_whose_process_is_gone_or_silent(state, tmp_path):
+    dead = dead_pid()
+    for changes in (
+        {"pid": dead},
+        {"pid": 0},
+        {"updated": time.time() - 61},
+        {"updated": time.time() + 3600},
+        {"host": "elsewhere", "updated": time.time() - 61},
+    ):
+        write_status(tmp_path, state=state, **changes)
+        status = read_status(tmp_path)
+        assert (status["state"], status["message"]) == ("lost", LOST), changes
+
+
+def test_a_run_elsewhere_is_judged_by_its_heartbeat_alone(tmp_path):
+    write_status(tmp_path, host="elsewhere", pid=dead_pid())
+    assert read_status(tmp_path)["state"] == "running"
+
+
+@pytest.mark.parametrize("state", ["done", "stopped", "failed"])
+def test_what_has_ended_is_not_lost(state, tmp_path):
+    write_status(tmp_path, state=state, pid=dead_pid(), updated=0)
+    assert read_status(tmp_path)["state"] == state
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(None, b"", b"{", b"[]", b"null", b'"running"', b"\xff", b"[" * 99_999, b"{}"),
+        *(b'{"state": 3}', b'{"state": []}', b'{"state": "dancing"}', b'{"state": null, "message": "hello"}'),
+    ],
+)
+def test_a_missing_or_damaged_state_is_lost(content, tmp_path):
+    if content is not None:
+        (tmp_path / "status.json").write_bytes(content)
+    status = read_status(tmp_path)
+    assert (status["state"], status["message"]) == ("lost", DAMAGED)
+    assert {name: type(value) for name, value in status.items()} == {
+        "state": str,
+        "pid": int,
+        "host": str,
+        "started": float,
+        "updated": float,
+        "message": str,
+    }
+
+
+@pytest.mark.parametrize("name", ["pid", "updated", "started", "host", "message"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", "1e999", "1" + "0" * 400, "4000000000", "true", "[]", "{}"])
+def test_a_wrongly_typed_state_is_read_without_an_error(name, value, tmp_path):
+    status = {"pid": f"{os.getpid()}", "updated": f"{time.time()}", "started": "1", "host": '"here"', "message": '"x"'}
+    status["host"] = json.dumps(socket.gethostname())
+    status[name] = value
+    members = ", ".join(f'"{key}": {text}' for key, text in {"state": '"running"', **status}.items())
+    (tmp_path / "status.json").write_text(f"{{{members}}}")
+    read = read_status(tmp_path)
+    assert read["state"] == ("lost" if name in ("pid", "updated") else "running")
+    assert all(isinstance(read[key], str) for key in ("state", "host", "message"))
+    assert all(type(read[key]) in (int, float) and read[key] >= 0 for key in ("pid", "started", "updated"))
+
+
+# Resuming
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "lost", "missing"])
+def test_a_run_that_ended_early_is_reopened(state, run):
+    run.event("phase", phase="photos")
+    (run.folder / "stop").touch()
+    if state == "missing":
+        (run.folder / "status.json").unlink()
+    else:
+        write_status(run.folder, state="running" if state == "lost" else state, updated=0)
+    reopened, config = reopen_run(str(run.folder))
+    assert config == CONFIG
+    assert not reopened.stop_requested()
+    assert read_status(run.folder)["state"] == "queued"
+    reopened.event("phase", phase="head")
+    assert [event["phase"] for event in read_events(run.folder)[0]] == ["photos", "head"]
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("running", "The run in {} is running already."),
+        ("queued", "The run in {} is queued already."),
+        ("done", "The run in {} is done: there is nothing to resume."),
+    ],
+)
+def test_a_run_that_works_or_is_done_is_not_reopened(state, sentence, run):
+    write_status(run.folder, state=state)
+    (run.folder / "stop").touch()
+    before = everything_in(run.folder)
+    with pytest.raises(Refused) as raised:
+        reopen_run(run.folder)
+    assert str(raised.value) == sentence.format(run.folder)
+    assert everything_in(run.folder) == before
+
+
+def test_where_there_is_no_run_none_is_reopened(tmp_path):
+    for folder in (tmp_path / "none", tmp_path):
+        with pytest.raises(Refused) as raised:
+            reopen_run(folder)
+        assert str(raised.value) == f"There is no run in {folder} to resume: leave out --resume to start one."
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(Refused, match=r"config\.json is missing or damaged: start a new run\.$"):
+        reopen_run(tmp_path)
+    assert everything_in(tmp_path) == {"config.json": b"{"}
+
+
+def test_a_run_that_cannot_be_written_is_not_reopened(run):
+    write_status(run.folder, state="stopped")
+    (run.folder / "stop").mkdir()
+    with pytest.raises(Refused, match=r"^The run in .* can't be continued \(.+\)\.$"):
+        reopen_run(run.folder)
+
+
+def test_a_line_that_a_killed_process_left_half_does_not_swallow_the_next_event(run):
+    run.event("phase", phase="photos")
+    with (run.folder / "events.jsonl").open("ab") as file:
+        file.write(b'{"event": "step", "ti')
+    write_status(run.folder, state="stopped")
+    reopened, _ = reopen_run(run.folder)
+    reopened.event("phase", phase="head")
+    assert [event["phase"] for event in read_events(run.folder)[0]] == ["photos", "head"]
+
+
+# Stopping
+
+
+def test_a_stop_file_asks_to_stop(run):
+    assert not run.stop_requested()
+    (run.folder / "stop").touch()
+    assert run.stop_requested()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_asks_to_stop_and_the_handlers_come_back(number, run):
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with run.stopping_on_signals():
+        assert not run.stop_requested()
+        os.kill(os.getpid(), number)
+        wait_until(run.stop_requested)
+        assert not (run.folder / "stop").exists()
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert run.stop_requested()
+
+
+def test_the_handlers_come_back_after_an_error(run):
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyError), run.stopping_on_signals():
+        raise KeyError
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_interrupt_ends_the_work_at_once(first, run):
+    seen = []
+
+    def work() -> None:
+        for number in (first, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+            wait_until(run.stop_requested)
+            seen.append(read_status(run.folder)["state"])
+        wait_until(lambda: False)
+
+    with pytest.raises(KeyboardInterrupt), run.stopping_on_signals(), run.working():
+        work()
+    assert seen[:2] == ["running", "running"]
+    assert read_status(run.folder)["state"] == "stopped"
+
+
+# Waiting in line
+
+
+@contextmanager
+def in_line(run: Run):
+    """The run waits for its turn on a thread; gives what it did so far, and ends the thread after."""
+    done = []
+
+    def work() -> None:
+        try:
+            with run.turn():
+                done.append("began")
+        except Stopped as stop:
+            done.append(str(stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield done
+    finally:
+        (run.folder / "stop").touch()
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def state_of(run: Run) -> tuple[str, str]:
+    """State and message of a run now."""
+    status = read_status(run.folder)
+    return status["state"], status["message"]
+
+
+def test_a_second_run_waits_until_the_first_has_ended(run, monkeypatch):
+    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
+    second = create_run(CONFIG, run.folder.parent / "second")
+    with run.turn():
+        with in_line(second) as done:
+            wait_until(lambda: state_of(second) == ("queued", "Waiting for another run to end."))
+            heartbeat_of(second)
+            assert done == []
+        assert done == ["Stopped while it was waiting for another run."]
+        assert state_of(second) == ("stopped", "Stopped while it was waiting for another run.")
+    second, _ = reopen_run(second.folder)
+    with second.turn():
+        assert not second.stop_requested()
+
+
+def test_a_waiting_run_begins_when_the_one_before_it_ends(run):
+    second = create_run(CONFIG, run.folder.parent / "second")
+    with ExitStack() as first:
+        first.enter_context(run.turn())
+        with in_line(second) as done:
+            wait_until(lambda: state_of(second)[1] == "Waiting for another run to end.")
+            assert done == []
+            first.close()
+            wait_until(lambda: done)
+    assert done == ["began"]
+
+
+def test_runs_of_different_folders_do_not_wait_for_each_other(run, tmp_path):
+    other = create_run(CONFIG, tmp_path / "elsewhere" / "run")
+    with run.turn(), in_line(other) as done:
+        wait_until(lambda: done)
+    assert done == ["began"]
+
+
+def test_a_run_begins_when_the_process_before_it_is_killed(run):
+    code = (
+        "import sys, time; from pathlib import Path; from catdog.runs import Run\n"
+        "with Run(Path(sys.argv[1])).turn(): print('began', flush=True); time.sleep(600)"
+    )
+    folder = run.folder.parent / "second"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"began\n"
+        with in_line(run) as done:
+            wait_until(lambda: state_of(run)[1] == "Waiting for another run to end.")
+            process.kill()
+            wait_until(lambda: done)
+        assert done == ["began"]
+
+
+def test_what_the_pages_stand_on_is_light():
+    code = (
+        "import sys, catdog.photos, catdog.photo_sets, catdog.settings, catdog.runs\n"
+        "print(sorted({'tensorflow', 'keras', 'streamlit', 'pandas', 'scipy', 'matplotlib'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
