@@ -44,7 +44,7 @@ def draw(page: Page) -> None:
     settle(page)
 
 
-def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0) -> None:
+def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0, batch_size: int = 32) -> None:
     """Train on the drawings with the starter at a small image size."""
     draw(page)
     choose(page, "Backbone", "Starter")
@@ -52,6 +52,7 @@ def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0) -> None:
     fill(page, "Fine-tuning epochs", str(fine_tune_epochs))
     page.get_by_text("More settings").click()
     fill(page, "Image size", "64")
+    fill(page, "Batch size", str(batch_size))
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
 
@@ -106,7 +107,7 @@ def test_train_watch_reload_and_download(address, browser, place):
 
 def test_both_charts_grow_while_it_learns(address, browser, place):
     page = open_page(browser, address)
-    start(page, head_epochs=300)
+    start(page, head_epochs=1000, batch_size=2)
     run = newest_run(place)
     expect(page.get_by_text(re.compile(r"Training the head: epoch [1-9]"))).to_be_visible()
     charts = page.locator('[data-testid="stVegaLiteChart"]')
@@ -120,7 +121,7 @@ def test_both_charts_grow_while_it_learns(address, browser, place):
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     assert read_status(run)["state"] == "stopped"
     stopped_after = len([event for event in read_events(run)[0] if event["event"] == "epoch"])
-    assert 0 < stopped_after < 300
+    assert 0 < stopped_after < 1000
     expect(page.get_by_role("button", name="Download .keras")).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text(re.compile(r"Training the head: epoch [1-9]"))).to_be_visible()
@@ -157,7 +158,7 @@ def test_two_visitors_get_their_own_answers(address, browser):
         page.locator('input[type="file"]').set_input_files(paths)
     for page, paths, words in zip(visitors, chosen, ("4 cats", "4 dogs"), strict=True):
         expect(page.get_by_text(words, exact=True)).to_be_visible()
-        assert page.get_by_role("img", name=re.compile("jpg")).count() == len(paths)
+        expect(page.get_by_role("img", name=re.compile("jpg"))).to_have_count(len(paths))
         no_error(page)
 
 

@@ -17,12 +17,7 @@ from catdog.photo_sets import SPLIT_FOLDERS, LeftOut, PhotoSet, find_photo_set
 from catdog.photos import ENDINGS, read_ahead
 from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
-SOURCES = {
-    "folder": (":material/folder:", "Folder"),
-    "upload": (":material/upload:", "Upload"),
-    "tutorial": (":material/cloud_download:", "Tutorial"),
-    "drawings": (":material/draw:", "Drawings"),
-}
+SOURCES = {"folder": "Folder", "upload": "Upload", "tutorial": "Tutorial", "drawings": "Drawings"}
 EXAMPLES = 8  # of all classes together: one row
 EXAMPLE_SIZE = 96  # pixels
 # At this size every photo is read once to find the broken ones; more would only take longer.
@@ -36,7 +31,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
     source = st.segmented_control(
         "Where from",
         list(SOURCES),
-        format_func=lambda name: " ".join(SOURCES[name]),
+        format_func=lambda name: SOURCES[name],
         default=default,
         key="photo_source",
         label_visibility="collapsed",

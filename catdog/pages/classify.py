@@ -39,7 +39,7 @@ def main() -> None:
             return
         answers = classify_new(chosen or BUNDLED, uploads)
         show_summary(answers)
-        with st.grid(min_column_width=220, gap="small"):
+        with st.grid(min_column_width=180, gap="small"):
             for answer in answers:
                 show_card(answer)
 

@@ -14,6 +14,7 @@ from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_events,
 from catdog.settings import TrainConfig
 
 POLL_SECONDS = 1.0
+METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone
 STATE_BADGES = {
     "queued": (":material/schedule:", "gray"),
     "running": (":material/sprint:", "primary"),
@@ -96,12 +97,12 @@ def show_heading(job: jobs.Job) -> None:
 def show_progress(job: jobs.Job, config: TrainConfig, events: list[dict], epochs: list[dict]) -> None:
     """What the run does now, how long that will take, and the way to stop it."""
     done, words, seconds_left, per_second = progress_now(job, config, events, epochs)
-    columns = st.columns(4)
     latest = epochs[-1] if epochs else None
-    columns[0].metric("Accuracy", percent(latest["val_accuracy"]) if latest else "–", help="On validation photos.")
-    columns[1].metric("Loss", f"{latest['val_loss']:.3f}" if latest else "–", help="On validation photos.")
-    columns[2].metric("Photos per second", f"{per_second:,.0f}" if per_second else "–")
-    columns[3].metric("Time left", duration(seconds_left) if seconds_left else "–", help="Of this part of the run.")
+    with st.grid(min_column_width=METRIC_WIDTH):
+        st.metric("Accuracy", percent(latest["val_accuracy"]) if latest else "–", help="On validation photos.")
+        st.metric("Loss", f"{latest['val_loss']:.3f}" if latest else "–", help="On validation photos.")
+        st.metric("Photos per second", f"{per_second:,.0f}" if per_second else "–")
+        st.metric("Time left", duration(seconds_left) if seconds_left else "–", help="Of this part of the run.")
     bar, button = st.columns([4, 1], vertical_alignment="bottom")
     bar.progress(done, words)
     stopping = (job.folder / "stop").exists()
@@ -134,8 +135,11 @@ def progress_now(
         planned = config.head_epochs if phase == "head" else config.fine_tune_epochs
         done = latest["epoch"] - 1 + latest["step"] / latest["steps"]
         times = [event["seconds"] for event in epochs if event["phase"] == phase and event["epoch"] < latest["epoch"]]
-        left = (planned - done) * sum(times) / len(times) if times else None
-        return done / planned, f"{words}: epoch {latest['epoch']} of {planned}", left, None
+        seconds = sum(times) / len(times) if times else 0.0
+        left = (planned - done) * seconds or None
+        # Close enough: an epoch's last batch may be a smaller one, and validation is in its seconds.
+        rate = latest["steps"] * config.batch_size / seconds if seconds else None
+        return done / planned, f"{words}: epoch {latest['epoch']} of {planned}", left, rate
     return 0.0, words, None, None
 
 
@@ -159,11 +163,11 @@ def show_ending(job: jobs.Job, events: list[dict]) -> None:
                 except CatdogError as error:
                     st.warning(plain(str(error)))
     if result and photos:
-        columns = st.columns(4)
-        columns[0].metric("Accuracy", percent(result["accuracy"]), help=f"Of {photos:,} {split} photos.")
-        columns[1].metric("Loss", f"{result['loss']:.3f}", help=f"On {split} photos.")
-        columns[2].metric("Epochs", result["epochs"])
-        columns[3].metric("Took", duration(result["seconds"]))
+        with st.grid(min_column_width=METRIC_WIDTH):
+            st.metric("Accuracy", percent(result["accuracy"]), help=f"Of {photos:,} {split} photos.")
+            st.metric("Loss", f"{result['loss']:.3f}", help=f"On {split} photos.")
+            st.metric("Epochs", result["epochs"])
+            st.metric("Took", duration(result["seconds"]))
         right = round(result["accuracy"] * photos)
         st.caption(plain(f"{right:,} of {photos:,} {split} photos were given their own class."))
 
