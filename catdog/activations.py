@@ -1,6 +1,5 @@
-"""What the frozen part of the network puts out for each photo, so that it needs to run but once."""
+"""What the frozen part of the network puts out for each photo: computed once, and kept on disk for other runs."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from catdog.errors import Failed, Stopped
+from catdog.folded import fold
 from catdog.photo_sets import LeftOut, Photo
 from catdog.photos import ReadPhoto, read_ahead
+from catdog.shelves import Shelf, open_shelf
 
 # Photos that go through the network together; more gain nothing on a CPU and cost memory.
 NETWORK_BATCH = 32
-# What a run leaves free on the disk.
-SPARE_BYTES = 1_000_000_000
 
 
 class Source(Protocol):
@@ -36,19 +35,19 @@ class Source(Protocol):
 
 @dataclass
 class KeptActivations:
-    """Activations on disk or in memory: one array (photos, ...) per view."""
+    """Activations that were computed before: for each view an array of rows, and each photo's row in it."""
 
-    arrays: list[np.ndarray]
+    views: list[tuple[np.ndarray, np.ndarray]]
 
     def __len__(self) -> int:
-        return len(self.arrays[0])
+        return len(self.views[0][1])
 
     def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Copy the photos' rows out of their views."""
-        rows = np.empty((len(indices), *self.arrays[0].shape[1:]), np.float32)
-        for view, array in enumerate(self.arrays):
-            rows[views == view] = array[indices[views == view]]
-        return rows
+        batch = np.empty((len(indices), *self.views[0][0].shape[1:]), np.float32)
+        for view, (rows, places) in enumerate(self.views):
+            batch[views == view] = rows[places[indices[views == view]]]
+        return batch
 
 
 @dataclass
@@ -74,23 +73,110 @@ class PhotoPixels:
 
 @dataclass
 class Extracted:
-    """The readable photos of one split, with the outputs of the network for each view."""
+    """The readable photos of one split, and what was kept of them: pooled features, and perhaps the boundary."""
 
     photos: list[Photo] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    pooled: list[np.ndarray] = field(default_factory=list)  # per view float32 (photos, channels)
-    boundary: list[np.ndarray] = field(default_factory=list)  # per view (photos, height, width, channels), or none
+    pooled: KeptActivations | None = None
+    boundary: KeptActivations | None = None
 
 
 def compiled(network: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
     """The network in inference mode as one compiled function of uint8 photos (n, height, width, 3)."""
+    folded = fold(network)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
     def run(photos: tf.Tensor) -> list[tf.Tensor]:
-        return tf.nest.flatten(network(tf.cast(photos, tf.float32), training=False))
+        return folded(tf.cast(photos, tf.float32))
 
     return run
+
+
+class Extraction:
+    """Runs the frozen part of a network over photos, but only over those of which nothing is kept.
+
+    `network` puts out the pooled features, preceded by the activations at the freeze boundary if that has a name.
+    """
+
+    def __init__(self, network: keras.Model, backbone_digest: str, image_size: int, boundary: str | None, parent: Path):
+        self.run = compiled(network)
+        self.image_size = image_size
+        self.kinds = ["pooled"] if boundary is None else [boundary, "pooled"]
+        self.parent = parent
+        self.what = {"backbone": backbone_digest, "image_size": image_size, "arithmetic": "float32"}
+        shapes = network.compute_output_shape((1, image_size, image_size, 3))
+        self.shapes = [shape[1:] for shape in (shapes if len(self.kinds) > 1 else [shapes])]
+
+    def missing_bytes(self, digests: Sequence[str], views: int, precise: bool) -> int:
+        """What the disk must take for photos with these digests, besides what is kept of them already."""
+        shelves = [shelf for view in range(views) for shelf in self.shelves(view, precise)]
+        return sum(shelf.row_bytes * shelf.count_missing(digests) for shelf in shelves)
+
+    def shelves(self, view: int, precise: bool) -> list[Shelf]:
+        """The shelf of each output for a view (0 as the photo is, 1 mirrored)."""
+        types = [np.float32 if precise or kind == "pooled" else np.float16 for kind in self.kinds]
+        return [
+            open_shelf({**self.what, "kind": kind, "view": view}, shape, dtype, self.parent)
+            for kind, shape, dtype in zip(self.kinds, self.shapes, types, strict=True)
+        ]
+
+    def extract(
+        self,
+        photos: Sequence[Photo],
+        digests: Sequence[str],
+        views: int,
+        precise: bool,
+        on_progress: Callable[[int, float], None],
+        should_stop: Callable[[], bool],
+    ) -> Extracted:
+        """What is kept of these photos, whose files have these digests, after running those that are missing.
+
+        With `precise` the boundary is kept in float32, as it must be where figures come from it. `on_progress` gets
+        the photos done and how many go through the network per second. Raises `Stopped`, or `OSError` where the disk
+        can't take it.
+        """
+        shelves = [self.shelves(view, precise) for view in range(views)]
+        kept = set.intersection(*(set(shelf.find(digests)) for of_view in shelves for shelf in of_view))
+        missing = [photo for photo, digest in zip(photos, digests, strict=True) if digest not in kept]
+        reasons: dict[Path, str] = {}
+        read_digests = dict(zip((photo.path for photo in photos), digests, strict=True))
+        done, ran, started = len(photos) - len(missing), 0, time.monotonic()
+        on_progress(done, 0.0)
+        for batch in read_batches(missing, self.image_size):
+            if should_stop():
+                raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
+            reasons |= {photo.path: read.reason for photo, read in batch if read.reason is not None}
+            readable = [(photo, read) for photo, read in batch if read.pixels is not None]
+            read_digests |= {photo.path: read.digest for photo, read in readable}
+            if readable:
+                pixels = np.stack([read.pixels for _, read in readable])
+                for view, of_view in enumerate(shelves):
+                    outputs = self.run(pixels[:, :, ::-1] if view else pixels)
+                    for shelf, rows in zip(of_view, outputs, strict=True):
+                        shelf.append([read.digest for _, read in readable], rows.numpy())
+            done, ran = done + len(batch), ran + len(readable)
+            on_progress(done, ran / (time.monotonic() - started))
+        found = Extracted(left_out=[LeftOut(path, reason) for path, reason in reasons.items()])
+        found.photos = [photo for photo in photos if photo.path not in reasons]
+        found.digests = [read_digests[photo.path] for photo in found.photos]
+        by_kind = [KeptActivations([gather(of_view[kind], found.digests) for of_view in shelves]) for kind in (-1, 0)]
+        found.pooled = in_memory(by_kind[0])
+        found.boundary = by_kind[1] if len(self.kinds) > 1 else None
+        return found
+
+
+def gather(shelf: Shelf, digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """A shelf's rows, and the place of each photo's among them; raises `Failed` if some went missing meanwhile."""
+    places = shelf.find(digests)
+    if not places.keys() >= set(digests):
+        raise Failed(f"Kept activations in {shelf.folder} disappeared while they were in use: train once more.")
+    return shelf.rows(), np.array([places[digest] for digest in digests], np.int64)
+
+
+def in_memory(kept: KeptActivations) -> KeptActivations:
+    """The same, with a copy of just these photos' rows in memory: right for pooled features, which are small."""
+    return KeptActivations([(rows[places], np.arange(len(places))) for rows, places in kept.views])
 
 
 def read_batches(photos: Sequence[Photo], image_size: int) -> Iterator[list[tuple[Photo, ReadPhoto]]]:
@@ -105,69 +191,6 @@ def read_batches(photos: Sequence[Photo], image_size: int) -> Iterator[list[tupl
             batch, readable = [], 0
     if batch:
         yield batch
-
-
-def extract(
-    photos: Sequence[Photo],
-    network: keras.Model,
-    image_size: int,
-    views: int,
-    allocate: Callable[[int, tuple[int, ...]], np.ndarray] | None,
-    on_progress: Callable[[int, int, float], None],
-    should_stop: Callable[[], bool],
-) -> Extracted:
-    """Run the network over each photo, and with two views over its mirror image, leaving unreadable ones out.
-
-    The network puts out the pooled features, preceded by the activations at the freeze boundary where `allocate`
-    makes an array of a view and a shape for them. `on_progress` gets photos done, photos in all and photos per
-    second. Raises `Stopped`.
-    """
-    run = compiled(network)
-    *boundary, pooled = run(np.zeros((1, image_size, image_size, 3), np.uint8))
-    found = Extracted()
-    found.pooled = [np.empty((len(photos), pooled.shape[1]), np.float32) for _ in range(views)]
-    if allocate:
-        found.boundary = [allocate(view, (len(photos), *boundary[0].shape[1:])) for view in range(views)]
-    started, done = time.monotonic(), 0
-    on_progress(done, len(photos), 0.0)
-    for batch in read_batches(photos, image_size):
-        if should_stop():
-            raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
-        readable = [read.pixels for _, read in batch if read.pixels is not None]
-        rows = slice(len(found.photos), len(found.photos) + len(readable))
-        for photo, read in batch:
-            if read.pixels is None:
-                found.left_out.append(LeftOut(photo.path, read.reason or ""))
-            else:
-                found.photos.append(photo)
-                found.digests.append(read.digest)
-        if readable:
-            pixels = np.stack(readable)
-            for view in range(views):
-                *boundary, pooled = run(pixels[:, :, ::-1] if view else pixels)
-                found.pooled[view][rows] = pooled
-                if allocate:
-                    found.boundary[view][rows] = boundary[0]
-        done += len(batch)
-        on_progress(done, len(photos), done / (time.monotonic() - started))
-    found.pooled = [array[: len(found.photos)] for array in found.pooled]
-    found.boundary = [array[: len(found.photos)] for array in found.boundary]
-    return found
-
-
-def allocator(folder: Path, split: str, dtype: type[np.floating]) -> Callable[[int, tuple[int, ...]], np.ndarray]:
-    """What makes an array on disk, in a file of the folder, for a view and a shape."""
-
-    def allocate(view: int, shape: tuple[int, ...]) -> np.ndarray:
-        folder.mkdir(parents=True, exist_ok=True)
-        return np.lib.format.open_memmap(folder / f"{split}_{view}.npy", mode="w+", dtype=dtype, shape=shape)
-
-    return allocate
-
-
-def has_room(folder: Path, needed_bytes: int) -> bool:
-    """Whether the folder's disk holds that much more and keeps some to spare."""
-    return shutil.disk_usage(folder).free - needed_bytes > SPARE_BYTES
 
 
 def in_batches(source: Source, order: np.ndarray, views: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from catdog.activations import Source, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.evaluation import accuracy, cross_entropy
+from catdog.folded import fold
 from catdog.runs import Run
 
 PHASES = ("head", "fine-tune")
@@ -189,12 +190,14 @@ def finite(loss: float, phase: Phase, epoch: int) -> float:
 def compiled_step(network: keras.Model, optimizer: keras.Optimizer) -> Callable:
     """One step of gradient descent on a batch and its labels; gives the mean loss and the number that were right."""
     variables = network.trainable_variables
+    # Folded in each step, so that gradients reach the convolutions through their batch normalization.
+    folded = fold(network, fixed=False)
     batch_shape = (None, *network.inputs[0].shape[1:])
 
     @tf.function(input_signature=[tf.TensorSpec(batch_shape, tf.float32), tf.TensorSpec((None,), tf.int32)])
     def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
-            logits = network(batch, training=True)
+            (logits,) = folded(batch, training=True)
             one_hot = tf.one_hot(labels, logits.shape[-1])
             # Categorical cross-entropy of the softmax, from logits since that is exact where probabilities round.
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(one_hot, logits))
@@ -206,11 +209,12 @@ def compiled_step(network: keras.Model, optimizer: keras.Optimizer) -> Callable:
 
 
 def compiled_prediction(network: keras.Model) -> Callable:
-    """Probabilities (n, classes) of a batch, in inference mode."""
+    """Probabilities (n, classes) of a batch, in inference mode, with the variables as they are at each call."""
+    folded = fold(network, fixed=False)
 
     @tf.function(input_signature=[tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)])
     def predict(batch: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(network(batch, training=False))
+        return tf.nn.softmax(folded(batch)[0])
 
     return predict
 

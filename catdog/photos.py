@@ -234,3 +234,16 @@ def try_photo(source: Path | str | bytes, image_size: int) -> ReadPhoto:
         return ReadPhoto(source, read_photo(content, image_size), digest, None)
     except UnreadablePhoto as error:
         return ReadPhoto(source, None, digest, str(error))
+
+
+def digest_files(paths: Iterable[Path]) -> list[str]:
+    """The SHA-256 of each file's content, in order; empty where it can't be read."""
+
+    def digest(path: Path) -> str:
+        try:
+            return hashlib.sha256(read_bytes(path)).hexdigest()
+        except UnreadablePhoto:
+            return ""
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="digest") as pool:
+        return list(pool.map(digest, paths))

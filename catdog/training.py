@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from catdog.activations import Extracted, KeptActivations, PhotoPixels, Source, allocator, extract, has_room
+from catdog.activations import Extracted, Extraction, PhotoPixels, Source
 from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
 from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras
 from catdog.errors import Failed, Refused, Stopped
 from catdog.evaluation import classify_photos, evaluate_probabilities, write_predictions
 from catdog.learning import Diverged, Learning, Phase
 from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, labels_of
+from catdog.photos import digest_files
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, read_json, versions, write_json
 from catdog.settings import TrainConfig
+from catdog.shelves import make_room, shelves_folder
+
+EXTRACTED_SPLITS = ("train", "validation")
 
 
 def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         model = build_classifier(backbone.model, len(photo_set.class_names))
 
         # Activations: what is frozen runs once.
-        extracted = extract_splits(config, run, model, photo_set)
+        extracted = extract_splits(config, run, model, backbone, photo_set)
         note_what_was_found(config, run, backbone, photo_set, extracted)
 
         # Head, then fine-tuning: from the checkpoint on, if there is one.
@@ -91,59 +94,78 @@ def choose_backbone(source: str, run: Run) -> Backbone:
     return backbone
 
 
-def boundary_to_keep(
-    config: TrainConfig, run: Run, model: keras.Model, photo_set: PhotoSet
-) -> keras.KerasTensor | None:
-    """The model's tensor at the freeze boundary, if fine-tuning starts there and the disk holds it for every photo."""
-    if not config.fine_tune_epochs or config.freeze_depth in ("none", "conv5"):
-        return None
-    boundary = model.get_layer(stage_ends(model)[config.freeze_depth]).output
-    shape = keras.Model(model.inputs[0], boundary).compute_output_shape((1, config.image_size, config.image_size, 3))
-    train, validation = (len(photo_set.splits[split]) for split in ("train", "validation"))
-    # Two bytes a number for training photos, four for validation, whose figures are computed in float32.
-    needed = int(np.prod(shape)) * (2 * train * views_of(config) + 4 * validation)
-    if has_room(run.folder, needed):
-        return boundary
-    run.event(
-        "note",
-        message=f"The disk has no room for {needed / 1e9:.1f} GB of activations, so each epoch computes them anew.",
-    )
-    return None
-
-
 def views_of(config: TrainConfig) -> int:
     """How many pictures training makes of each photo."""
     return 2 if config.augment == "mirror" else 1
 
 
-def extract_splits(config: TrainConfig, run: Run, model: keras.Model, photo_set: PhotoSet) -> dict[str, Extracted]:
+def extract_splits(
+    config: TrainConfig, run: Run, model: keras.Model, backbone: Backbone, photo_set: PhotoSet
+) -> dict[str, Extracted]:
     """The pooled features, and where kept the activations at the freeze boundary, of training and validation."""
-    boundary = boundary_to_keep(config, run, model, photo_set)
-    pooled = model.get_layer("pooled").output
-    network = keras.Model(model.inputs[0], [pooled] if boundary is None else [boundary, pooled])
     run.event("phase", phase="features")
-    splits = ("train", "validation")
-    total = sum(len(photo_set.splits[split]) for split in splits)
+    digests = {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
+    try:
+        return extract_into(shelves_folder(), config, run, model, backbone, photo_set, digests)
+    except OSError as error:
+        run.event(
+            "note", message=f"The cache folder can't be written ({error.strerror}), so nothing is kept for later."
+        )
+        return extract_into(run.checkpoint_folder / "activations", config, run, model, backbone, photo_set, digests)
+
+
+def extract_into(
+    parent: Path,
+    config: TrainConfig,
+    run: Run,
+    model: keras.Model,
+    backbone: Backbone,
+    photo_set: PhotoSet,
+    digests: dict[str, list[str]],
+) -> dict[str, Extracted]:
+    """Extract each split with the shelves in this folder; raises `OSError` where it can't be written."""
+    extraction = prepare_extraction(parent, config, run, model, backbone, digests)
+    total = sum(map(len, digests.values()))
     before = 0
 
-    def on_progress(done: int, _: int, per_second: float) -> None:
+    def on_progress(done: int, per_second: float) -> None:
         done += before
         run.frequent_event("progress", last=done == total, done=done, total=total, per_second=round(per_second, 2))
 
     extracted = {}
-    for split, dtype in zip(splits, (np.float16, np.float32), strict=True):
-        allocate = None if boundary is None else allocator(run.checkpoint_folder / "activations", split, dtype)
-        extracted[split] = extract(
+    for split in EXTRACTED_SPLITS:
+        validating = split == "validation"
+        extracted[split] = extraction.extract(
             photo_set.splits[split],
-            network,
-            config.image_size,
-            views_of(config) if split == "train" else 1,
-            allocate,
-            on_progress,
-            run.stop_requested,
+            digests[split],
+            1 if validating else views_of(config),
+            precise=validating,
+            on_progress=on_progress,
+            should_stop=run.stop_requested,
         )
-        before += len(photo_set.splits[split])
+        before += len(digests[split])
     return extracted
+
+
+def prepare_extraction(
+    parent: Path, config: TrainConfig, run: Run, model: keras.Model, backbone: Backbone, digests: dict[str, list[str]]
+) -> Extraction:
+    """The extraction up to the freeze boundary, if fine-tuning starts there and the disk holds it for every photo."""
+    pooled = model.get_layer("pooled").output
+    of_pooled = keras.Model(model.inputs[0], pooled)
+    if config.fine_tune_epochs and config.freeze_depth not in ("none", "conv5"):
+        boundary = model.get_layer(stage_ends(model)[config.freeze_depth]).output
+        network = keras.Model(model.inputs[0], [boundary, pooled])
+        extraction = Extraction(network, backbone.digest, config.image_size, config.freeze_depth, parent)
+        needed = extraction.missing_bytes(digests["train"], views_of(config), precise=False)
+        needed += extraction.missing_bytes(digests["validation"], 1, precise=True)
+        if make_room(needed):
+            return extraction
+        run.event(
+            "note",
+            message=f"There is no room to keep {needed / 1e9:.1f} GB of activations, so each epoch computes them anew.",
+        )
+    return Extraction(of_pooled, backbone.digest, config.image_size, None, parent)
 
 
 def note_what_was_found(
@@ -206,8 +228,8 @@ def head_phase(config: TrainConfig, model: keras.Model, train: Extracted, valida
         config.head_epochs,
         config.head_learning_rate,
         network,
-        KeptActivations(train.pooled),
-        KeptActivations(validation.pooled),
+        train.pooled,
+        validation.pooled,
         views_of(config),
     )
 
@@ -218,10 +240,10 @@ def fine_tune_phase(config: TrainConfig, model: keras.Model, train: Extracted, v
     sources: tuple[Source, Source]
     if train.boundary:
         start = model.get_layer(stage_ends(model)[config.freeze_depth]).output
-        sources = KeptActivations(train.boundary), KeptActivations(validation.boundary)
+        sources = train.boundary, validation.boundary
     elif config.freeze_depth == "conv5":
         start = model.get_layer("pooled").output
-        sources = KeptActivations(train.pooled), KeptActivations(validation.pooled)
+        sources = train.pooled, validation.pooled
     else:
         start = model.inputs[0]
         sources = PhotoPixels(train.photos, config.image_size), PhotoPixels(validation.photos, config.image_size)

@@ -29,7 +29,7 @@ def make_learning(folder, seed=0) -> tuple[Learning, Phase]:
     (train, train_labels), (validation, validation_labels) = separable(100, 1), separable(40, 2)
     run = create_run(TrainConfig(data="photos"), folder)
     learning = Learning(run, train_labels, validation_labels, 16, seed, dropout)
-    sources = KeptActivations([train]), KeptActivations([validation])
+    sources = (KeptActivations([(rows, np.arange(len(rows)))]) for rows in (train, validation))
     return learning, Phase("head", 6, 0.03, network, *sources, 1)
 
 
@@ -95,7 +95,7 @@ def test_a_stopped_and_resumed_run_takes_the_same_path(tmp_path, monkeypatch, st
 
 def test_a_loss_that_is_no_number_ends_the_phase_and_keeps_the_best(tmp_path):
     learning, phase = make_learning(tmp_path / "run")
-    rows = phase.training.arrays[0]
+    rows = phase.training.views[0][0]
 
     def poison(event):
         if event["event"] == "epoch" and event["epoch"] == 2:

@@ -116,7 +116,7 @@ def test_every_freeze_depth_trains_only_what_comes_after(drawings, tmp_path, fre
 def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch):
     config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.0001, head_epochs=1)
     kept = train(config, tmp_path / "kept")
-    monkeypatch.setattr(training, "has_room", lambda folder, needed: False)
+    monkeypatch.setattr(training, "make_room", lambda needed: False)
     anew = train(config, tmp_path / "anew")
     (note,) = events_of(tmp_path / "anew", "note")
     assert "no room" in note["message"]
@@ -131,7 +131,7 @@ def test_mirroring_shows_two_views(drawings, tmp_path, monkeypatch):
     batch = activations.KeptActivations.batch
 
     def watch(self, indices, views):
-        seen.append((len(self.arrays), set(views.tolist())))
+        seen.append((len(self.views), set(views.tolist())))
         return batch(self, indices, views)
 
     monkeypatch.setattr(activations.KeptActivations, "batch", watch)
