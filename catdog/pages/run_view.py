@@ -14,6 +14,7 @@ from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_events,
 from catdog.settings import TrainConfig
 
 POLL_SECONDS = 1.0
+CHART_SECONDS = 2.0
 METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone
 STATE_BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -33,8 +34,13 @@ def show_run() -> None:
     if shown is None:
         show_nothing_yet()
         return
-    # The fragment alone runs again every second, and not at all once there is nothing to wait for.
-    st.fragment(run_every=POLL_SECONDS if shown.is_active else None)(show_job)(shown.folder, shown.is_active)
+    # While it is at work, these fragments alone run again and again; the charts seldom, since they cost the most.
+    active = shown.is_active
+    st.fragment(run_every=POLL_SECONDS if active else None)(show_state)(shown.folder, active)
+    st.fragment(run_every=CHART_SECONDS if active else None)(show_charts)(shown.folder)
+    show_left_out(shown.folder)
+    if shown.has_classifier and not active:
+        show_files(shown.folder)
 
 
 def show_nothing_yet() -> None:
@@ -47,32 +53,36 @@ def show_nothing_yet() -> None:
     st.caption("Then the result, and the trained classifier to download and to use on the Classify page.")
 
 
-def show_job(folder: Path, was_active: bool) -> None:
-    """Show a run as it is now; once it has ended, let the whole page know."""
+def show_state(folder: Path, was_active: bool) -> None:
+    """Show how a run is now; once it has ended, let the whole page know."""
     job = jobs.find_job(folder)
     if was_active and not job.is_active:
         st.rerun()
-    events = new_events(folder)
     show_heading(job)
+    events = new_events(folder)
     try:
         config = read_config(folder)
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
         return
-    epochs = [event for event in events if event["event"] == "epoch"]
     if job.is_active:
-        show_progress(job, config, events, epochs)
+        show_progress(job, config, events)
     else:
         show_ending(job, events)
-    curves = learning_curves(events, config.head_epochs, config.fine_tune_epochs)
+    for note in dict.fromkeys(event["message"] for event in events if event["event"] == "note"):
+        st.caption(plain(note))
+
+
+def show_charts(folder: Path) -> None:
+    """Draw how loss and accuracy went so far."""
+    try:
+        config = read_config(folder)
+    except CatdogError:
+        return  # The state above says so.
+    curves = learning_curves(new_events(folder), config.head_epochs, config.fine_tune_epochs)
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
         chart = learning_chart(curves, measure, config.head_epochs, config.fine_tune_epochs)
         column.altair_chart(chart, key=f"{folder.name}_{measure}")
-    for note in dict.fromkeys(event["message"] for event in events if event["event"] == "note"):
-        st.caption(plain(note))
-    show_left_out(folder)
-    if not job.is_active and job.has_classifier:
-        show_files(folder)
 
 
 def new_events(folder: Path) -> list[dict[str, Any]]:
@@ -94,8 +104,9 @@ def show_heading(job: jobs.Job) -> None:
     st.subheader(f"{words} :{colour}-badge[{icon} {job.status['state']}]", anchor=False)
 
 
-def show_progress(job: jobs.Job, config: TrainConfig, events: list[dict], epochs: list[dict]) -> None:
+def show_progress(job: jobs.Job, config: TrainConfig, events: list[dict]) -> None:
     """What the run does now, how long that will take, and the way to stop it."""
+    epochs = [event for event in events if event["event"] == "epoch"]
     done, words, seconds_left, per_second = progress_now(job, config, events, epochs)
     latest = epochs[-1] if epochs else None
     with st.grid(min_column_width=METRIC_WIDTH):
