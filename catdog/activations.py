@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from catdog.arithmetic import bfloat16_switched_on, choose_arithmetic
 from catdog.errors import Failed, Stopped
 from catdog.folded import fold
 from catdog.photo_sets import LeftOut, Photo
@@ -99,25 +101,43 @@ class Extraction:
     `network` puts out the pooled features, preceded by the activations at the freeze boundary if that has a name.
     """
 
-    def __init__(self, network: keras.Model, backbone_digest: str, image_size: int, boundary: str | None, parent: Path):
+    def __init__(
+        self,
+        network: keras.Model,
+        backbone_digest: str,
+        image_size: int,
+        boundary: str | None,
+        parent: Path,
+        bfloat16: bool = False,
+    ):
         self.run = compiled(network)
+        self.run_fast = compiled(network)
+        self.bfloat16 = bfloat16
         self.image_size = image_size
         self.kinds = ["pooled"] if boundary is None else [boundary, "pooled"]
         self.parent = parent
-        self.what = {"backbone": backbone_digest, "image_size": image_size, "arithmetic": "float32"}
+        self.what = {"backbone": backbone_digest, "image_size": image_size}
         shapes = network.compute_output_shape((1, image_size, image_size, 3))
         self.shapes = [shape[1:] for shape in (shapes if len(self.kinds) > 1 else [shapes])]
 
-    def missing_bytes(self, digests: Sequence[str], views: int, precise: bool) -> int:
+    def arithmetic(self, photos: Sequence[Photo], precise: bool) -> str:
+        """In which arithmetic to run photos: float32 where `precise`, else what is measured to be faster."""
+        if precise or not self.bfloat16:
+            return "float32"
+        key = f"{self.what['backbone'][:16]} {self.image_size} {' '.join(self.kinds)}"
+        return choose_arithmetic(key, self.run, self.run_fast, lambda: first_pixels(photos, self.image_size))
+
+    def missing_bytes(self, photos: Sequence[Photo], digests: Sequence[str], views: int, precise: bool) -> int:
         """What the disk must take for photos with these digests, besides what is kept of them already."""
-        shelves = [shelf for view in range(views) for shelf in self.shelves(view, precise)]
+        arithmetic = self.arithmetic(photos, precise)
+        shelves = [shelf for view in range(views) for shelf in self.shelves(view, precise, arithmetic)]
         return sum(shelf.row_bytes * shelf.count_missing(digests) for shelf in shelves)
 
-    def shelves(self, view: int, precise: bool) -> list[Shelf]:
+    def shelves(self, view: int, precise: bool, arithmetic: str) -> list[Shelf]:
         """The shelf of each output for a view (0 as the photo is, 1 mirrored)."""
         types = [np.float32 if precise or kind == "pooled" else np.float16 for kind in self.kinds]
         return [
-            open_shelf({**self.what, "kind": kind, "view": view}, shape, dtype, self.parent)
+            open_shelf({**self.what, "arithmetic": arithmetic, "kind": kind, "view": view}, shape, dtype, self.parent)
             for kind, shape, dtype in zip(self.kinds, self.shapes, types, strict=True)
         ]
 
@@ -136,27 +156,31 @@ class Extraction:
         the photos done and how many go through the network per second. Raises `Stopped`, or `OSError` where the disk
         can't take it.
         """
-        shelves = [self.shelves(view, precise) for view in range(views)]
+        arithmetic = self.arithmetic(photos, precise)
+        shelves = [self.shelves(view, precise, arithmetic) for view in range(views)]
         kept = set.intersection(*(set(shelf.find(digests)) for of_view in shelves for shelf in of_view))
         missing = [photo for photo, digest in zip(photos, digests, strict=True) if digest not in kept]
         reasons: dict[Path, str] = {}
         read_digests = dict(zip((photo.path for photo in photos), digests, strict=True))
         done, ran, started = len(photos) - len(missing), 0, time.monotonic()
         on_progress(done, 0.0)
-        for batch in read_batches(missing, self.image_size):
-            if should_stop():
-                raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
-            reasons |= {photo.path: read.reason for photo, read in batch if read.reason is not None}
-            readable = [(photo, read) for photo, read in batch if read.pixels is not None]
-            read_digests |= {photo.path: read.digest for photo, read in readable}
-            if readable:
-                pixels = np.stack([read.pixels for _, read in readable])
-                for view, of_view in enumerate(shelves):
-                    outputs = self.run(pixels[:, :, ::-1] if view else pixels)
-                    for shelf, rows in zip(of_view, outputs, strict=True):
-                        shelf.append([read.digest for _, read in readable], rows.numpy())
-            done, ran = done + len(batch), ran + len(readable)
-            on_progress(done, ran / (time.monotonic() - started))
+        fast = arithmetic == "bfloat16"
+        run = self.run_fast if fast else self.run
+        with bfloat16_switched_on() if fast else nullcontext():
+            for batch in read_batches(missing, self.image_size):
+                if should_stop():
+                    raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
+                reasons |= {photo.path: read.reason for photo, read in batch if read.reason is not None}
+                readable = [(photo, read) for photo, read in batch if read.pixels is not None]
+                read_digests |= {photo.path: read.digest for photo, read in readable}
+                if readable:
+                    pixels = np.stack([read.pixels for _, read in readable])
+                    for view, of_view in enumerate(shelves):
+                        outputs = run(pixels[:, :, ::-1] if view else pixels)
+                        for shelf, rows in zip(of_view, outputs, strict=True):
+                            shelf.append([read.digest for _, read in readable], rows.numpy())
+                done, ran = done + len(batch), ran + len(readable)
+                on_progress(done, ran / (time.monotonic() - started))
         found = Extracted(left_out=[LeftOut(path, reason) for path, reason in reasons.items()])
         found.photos = [photo for photo in photos if photo.path not in reasons]
         found.digests = [read_digests[photo.path] for photo in found.photos]
@@ -164,6 +188,13 @@ class Extraction:
         found.pooled = in_memory(by_kind[0])
         found.boundary = by_kind[1] if len(self.kinds) > 1 else None
         return found
+
+
+def first_pixels(photos: Sequence[Photo], image_size: int) -> np.ndarray:
+    """The first NETWORK_BATCH photos that can be read, uint8 (n, image_size, image_size, 3)."""
+    batch = next(read_batches(photos, image_size), [])
+    pixels = [read.pixels for _, read in batch if read.pixels is not None]
+    return np.array(pixels, np.uint8).reshape(-1, image_size, image_size, 3)
 
 
 def gather(shelf: Shelf, digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

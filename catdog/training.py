@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from catdog.activations import Extracted, Extraction, PhotoPixels, Source
+from catdog.arithmetic import processor_has_bfloat16
 from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
 from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras
 from catdog.errors import Failed, Refused, Stopped
@@ -124,7 +125,7 @@ def extract_into(
     digests: dict[str, list[str]],
 ) -> dict[str, Extracted]:
     """Extract each split with the shelves in this folder; raises `OSError` where it can't be written."""
-    extraction = prepare_extraction(parent, config, run, model, backbone, digests)
+    extraction = prepare_extraction(parent, config, run, model, backbone, photo_set, digests)
     total = sum(map(len, digests.values()))
     before = 0
 
@@ -148,24 +149,33 @@ def extract_into(
 
 
 def prepare_extraction(
-    parent: Path, config: TrainConfig, run: Run, model: keras.Model, backbone: Backbone, digests: dict[str, list[str]]
+    parent: Path,
+    config: TrainConfig,
+    run: Run,
+    model: keras.Model,
+    backbone: Backbone,
+    photo_set: PhotoSet,
+    digests: dict[str, list[str]],
 ) -> Extraction:
     """The extraction up to the freeze boundary, if fine-tuning starts there and the disk holds it for every photo."""
     pooled = model.get_layer("pooled").output
-    of_pooled = keras.Model(model.inputs[0], pooled)
+    bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
+    common = backbone.digest, config.image_size
     if config.fine_tune_epochs and config.freeze_depth not in ("none", "conv5"):
         boundary = model.get_layer(stage_ends(model)[config.freeze_depth]).output
         network = keras.Model(model.inputs[0], [boundary, pooled])
-        extraction = Extraction(network, backbone.digest, config.image_size, config.freeze_depth, parent)
-        needed = extraction.missing_bytes(digests["train"], views_of(config), precise=False)
-        needed += extraction.missing_bytes(digests["validation"], 1, precise=True)
+        extraction = Extraction(network, *common, config.freeze_depth, parent, bfloat16)
+        needed = sum(
+            extraction.missing_bytes(photo_set.splits[split], digests[split], views, precise)
+            for split, views, precise in (("train", views_of(config), False), ("validation", 1, True))
+        )
         if make_room(needed):
             return extraction
         run.event(
             "note",
             message=f"There is no room to keep {needed / 1e9:.1f} GB of activations, so each epoch computes them anew.",
         )
-    return Extraction(of_pooled, backbone.digest, config.image_size, None, parent)
+    return Extraction(keras.Model(model.inputs[0], pooled), *common, None, parent, bfloat16)
 
 
 def note_what_was_found(

@@ -21,6 +21,7 @@ DEFAULTS = {
     "fine_tune_learning_rate": 0.00001,
     "freeze_depth": "conv4",
     "augment": "none",
+    "bfloat16": "auto",
     "seed": 0,
 }
 WHOLE = {
@@ -32,6 +33,7 @@ WHOLE = {
 }
 DECIMAL = {"head_learning_rate": (1e-6, 1.0), "fine_tune_learning_rate": (1e-8, 1.0)}
 CHOICES = {"freeze_depth": ("none", "conv1", "conv2", "conv3", "conv4", "conv5"), "augment": ("none", "mirror")}
+CHOICES["bfloat16"] = ("auto", "off")
 TEXTS = ("data", "backbone", *CHOICES)
 
 

@@ -23,6 +23,7 @@ BACKBONE_WORDS = {
     "imagenet": "ImageNet (94 MB, fetched once)",
     "starter": "Starter (comes along)",
 }
+BFLOAT16_WORDS = {"auto": "Where it is faster", "off": "Never"}
 AUGMENT_WORDS = {"none": "None", "mirror": "Mirror images"}
 
 
@@ -56,6 +57,7 @@ def learning_settings() -> dict[str, Any]:
         with right:
             values["batch_size"] = whole_number("batch_size")
             values["seed"] = whole_number("seed")
+        values["bfloat16"] = choose("bfloat16", BFLOAT16_WORDS)
     return values
 
 

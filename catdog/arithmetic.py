@@ -1,0 +1,95 @@
+"""Whether the frozen network may run in bfloat16: only for training photos, where the processor gains by it.
+
+TensorFlow's switch is global, and read when a function is compiled, on its first call. So it is on only inside
+`bfloat16_switched_on`, and whatever needs float32 is compiled outside.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from catdog.folders import cache_folder
+from catdog.runs import read_json, write_json
+
+# Flags of /proc/cpuinfo. On a processor without them TensorFlow ignores the switch.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+SWITCH = "auto_mixed_precision_onednn_bfloat16"
+# What bfloat16 must gain to be worth its rounding, and the error of the features that rounding may bring.
+WORTHWHILE_SPEEDUP = 1.15
+TOLERATED_ERROR = 0.05  # of the largest feature
+REPETITIONS = 3
+
+
+def processor_flags() -> set[str]:
+    """What this processor can do, as Linux names it; nothing elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), []))
+
+
+def processor_has_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    return bool(processor_flags() & BFLOAT16_FLAGS)
+
+
+@contextmanager
+def bfloat16_switched_on() -> Iterator[None]:
+    """Compile what is first called inside in bfloat16."""
+    before = tf.config.optimizer.get_experimental_options().get(SWITCH, False)
+    tf.config.optimizer.set_experimental_options({SWITCH: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({SWITCH: before})
+
+
+def choose_arithmetic(key: str, exact: Callable, fast: Callable, read_photos: Callable[[], np.ndarray]) -> str:
+    """Choose "bfloat16" where it is measured to be faster on some photos, and close enough, else "float32".
+
+    `exact` and `fast` are the same network, to be compiled outside and inside the switch; `read_photos` gives uint8
+    photos (n, height, width, 3). The choice is kept in the cache under the key and this processor's name, so that
+    the next run with the same settings makes the same.
+    """
+    kept_file = cache_folder() / "arithmetic.json"
+    key = f"{platform.processor() or platform.machine()} {key}"
+    kept = read_json(kept_file)
+    if kept.get(key) in ("float32", "bfloat16"):
+        return kept[key]
+    photos = read_photos()
+    if not len(photos):
+        return "float32"
+    expected, exact_seconds = measure(exact, photos)
+    with bfloat16_switched_on():
+        found, fast_seconds = measure(fast, photos)
+    close = np.abs(found - expected).max() <= TOLERATED_ERROR * np.abs(expected).max()
+    chosen = "bfloat16" if close and fast_seconds * WORTHWHILE_SPEEDUP < exact_seconds else "float32"
+    remember(kept_file, {**kept, key: chosen})
+    return chosen
+
+
+def measure(network: Callable, photos: np.ndarray) -> tuple[np.ndarray, float]:
+    """A compiled network's last output for the photos, and the seconds that it takes at best once it is warm."""
+    output = network(photos)[-1].numpy()
+    seconds = []
+    for _ in range(REPETITIONS):
+        started = time.perf_counter()
+        network(photos)[-1].numpy()
+        seconds.append(time.perf_counter() - started)
+    return output, min(seconds)
+
+
+def remember(path: Path, content: dict[str, Any]) -> None:
+    """Write the choices down; where that can't be, the next run measures again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+    except OSError:
+        return
