@@ -182,7 +182,13 @@ def print_json(content: dict[str, Any]) -> None:
 def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Train, and print the result; the exit status tells whether it was stopped."""
     run, config = prepare_run(arguments)
-    result = work_on(run, config, console)
+    try:
+        result = work_on(run, config, console)
+    except Refused:
+        # Nothing was done yet, and a folder that stayed behind would be in the way of the next try.
+        if not arguments.resume:
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
     also_write = getattr(arguments, "also_write", None)
     if also_write:
         draft = also_write.with_name(f".{also_write.name}")

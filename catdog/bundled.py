@@ -13,7 +13,7 @@ import numpy as np
 
 from catdog.backbone import STARTER_FILE, load_backbone_file
 from catdog.classifier import Classifier, build_classifier, load_classifier
-from catdog.errors import Refused
+from catdog.errors import CatdogError, Refused
 from catdog.runs import INFO_FILE, read_config, read_json, write_json
 
 HEAD_FILE = STARTER_FILE.with_name("starter_head.npz")
@@ -40,4 +40,7 @@ def write_bundled(run_folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_bundled(Path(sys.argv[1]))
+    try:
+        write_bundled(Path(sys.argv[1]))
+    except (IndexError, CatdogError) as error:
+        sys.exit(str(error) if isinstance(error, CatdogError) else "Name the folder of the run to bundle.")
