@@ -28,7 +28,7 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
     """Train a classifier, leave all there is to know of it in the run's folder, and return the `result` event.
 
     A run that was asked to stop keeps its best epoch and returns that. Raises `Refused`, `Failed`, or `Stopped`
-    where there was nothing to keep; a loss that is no longer finite raises `Diverged` after the best was kept.
+    where there was nothing to keep; a loss that is no longer finite raises `Failed` after the best epoch was kept.
     """
     run = run if isinstance(run, Run) else create_run(config, run)
     started = time.monotonic()
