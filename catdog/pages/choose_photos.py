@@ -162,7 +162,10 @@ def from_tutorial() -> Path | None:
             total = total or TUTORIAL_BYTES
             bar.progress(min(done / total, 1.0), f"Downloading the photos: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-        fetch_tutorial_photos(folder, on_progress=on_progress)
+        try:
+            fetch_tutorial_photos(folder, on_progress=on_progress)
+        finally:
+            bar.empty()
         st.rerun()
     return None
 
