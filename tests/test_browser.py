@@ -142,7 +142,7 @@ def test_classify_real_photos_and_a_broken_one(address, browser, tmp_path):
     choose(page, "Classifier", "Bundled")
     page.locator('input[type="file"]').set_input_files([*cats, *dogs, broken])
     expect(page.get_by_text("it is a text file, not a photo")).to_be_visible()
-    expect(page.get_by_text("3 cats, 3 dogs, 1 that can't be read")).to_be_visible()
+    expect(page.get_by_text("cats: 3 · dogs: 3 · can't be read: 1")).to_be_visible()
     for path in (*cats, *dogs):
         expect(page.get_by_role("img", name=path.name)).to_be_visible()
     no_error(page)
@@ -156,7 +156,7 @@ def test_two_visitors_get_their_own_answers(address, browser):
     chosen = [photos_below(photos / name)[10:14] for name in ("cats", "dogs")]
     for page, paths in zip(visitors, chosen, strict=True):
         page.locator('input[type="file"]').set_input_files(paths)
-    for page, paths, words in zip(visitors, chosen, ("4 cats", "4 dogs"), strict=True):
+    for page, paths, words in zip(visitors, chosen, ("cats: 4", "dogs: 4"), strict=True):
         expect(page.get_by_text(words, exact=True)).to_be_visible()
         expect(page.get_by_role("img", name=re.compile("jpg"))).to_have_count(len(paths))
         no_error(page)

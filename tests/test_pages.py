@@ -167,13 +167,18 @@ def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_fa
         assert button(app, "Train").disabled
 
 
-def test_a_link_among_the_photos_is_not_followed_out(place, drawings, tmp_path_factory):
-    secret = tmp_path_factory.mktemp("secret") / "secret.jpg"
-    shutil.copy(photos_below(drawings)[0], secret)
+@pytest.mark.parametrize("name", ["train/cats/zzz.jpg", "train/secrets", "test"])
+def test_a_link_among_the_photos_is_not_followed_out(place, drawings, tmp_path_factory, name):
+    secret = tmp_path_factory.mktemp("secret") / ("secret.jpg" if name.endswith("jpg") else "secrets")
+    if name.endswith("jpg"):
+        shutil.copy(photos_below(drawings)[0], secret)
+    else:
+        (secret / "hidden things").mkdir(parents=True)
     shutil.copytree(drawings, place / "data")
-    (place / "data" / "train" / "cats" / "zzz.jpg").symlink_to(secret)
+    (place / "data" / name).symlink_to(secret)
     app = open_page("train")
     assert "leads out of the folders" in texts(app)
+    assert "hidden things" not in texts(app)
     assert button(app, "Train").disabled
 
 

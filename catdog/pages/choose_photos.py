@@ -1,6 +1,7 @@
 """The first part of the training page: where the photos come from, and what is in them."""
 
 import html
+import os
 import secrets
 import shutil
 import tempfile
@@ -43,9 +44,10 @@ def choose_photos(seed: int) -> PhotoSet | None:
         if folder is None:
             return None
         version = folder_version(folder)
+        link = find_link_out(folder, version) if source == "folder" else None
+        if link:
+            raise Refused(f"{link} is a link that leads out of the folders this app may read: remove it.")
         photo_set = read_photo_set(folder, seed, version)
-        if source == "folder":
-            require_inside(photo_set)
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/folder_off:")
         return None
@@ -87,14 +89,14 @@ def suggested_folders() -> list[str]:
     return sorted(set(names) - set(hidden), key=lambda name: (name != "data", name))[:50]
 
 
-def require_inside(photo_set: PhotoSet) -> None:
-    """Raise `Refused` if a link leads any of the photos out of the allowed roots."""
-    for photos in photo_set.splits.values():
-        for photo in photos:
-            if photo.path.is_symlink() and not is_allowed(photo.path):
-                raise Refused(f"{photo.path} is a link that leads out of the folders this app may read: remove it.")
-        if photos and not all(is_allowed(folder) for folder in {photo.path.parent for photo in photos}):
-            raise Refused(f"{photo_set.folder} has links that lead out of the folders this app may read: remove them.")
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
+def find_link_out(folder: Path, version: str) -> Path | None:
+    """The first link in a folder that leads out of the allowed roots, before anything behind it is read."""
+    for parent, folders, names in os.walk(folder):
+        for path in (Path(parent, name) for name in sorted(folders + names)):
+            if path.is_symlink() and not is_allowed(path):
+                return path
+    return None
 
 
 def from_upload() -> Path | None:

@@ -134,10 +134,10 @@ def show_summary(answers: list[dict[str, Any]]) -> None:
         if answer["label"]:
             counts[answer["label"]] = counts.get(answer["label"], 0) + 1
     unreadable = sum(1 for answer in answers if answer["reason"])
-    words = [f"{count:,} {plain(label)}" for label, count in sorted(counts.items())]
+    words = [f"{plain(label)}: {count:,}" for label, count in sorted(counts.items())]
     if unreadable:
-        words.append(f"{unreadable:,} that can't be read")
-    st.markdown(", ".join(words))
+        words.append(f"can't be read: {unreadable:,}")
+    st.markdown(" · ".join(words))
 
 
 def show_card(answer: dict[str, Any]) -> None:
