@@ -4,7 +4,7 @@ import time
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
 PHASE_WORDS = {
     "photos": "Looking through the photos",
@@ -68,12 +68,16 @@ class LiveProgress:
 
     def __init__(self, stream: TextIO):
         self.bars = Progress(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(compact=True),
             console=Console(file=stream),
             transient=True,
+            # What libraries print on standard error belongs into the log, not between the bars.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self.bar: TaskID | None = None
         self.words = ""
@@ -86,15 +90,17 @@ class LiveProgress:
             self.words = PHASE_WORDS[event["phase"]]
             if self.bar is not None:
                 self.bars.remove_task(self.bar)
-            self.bar = self.bars.add_task(self.words, total=None)
+            self.bar = self.bars.add_task(self.words, total=None, count="")
         elif kind in ("epoch", "note"):
             line = epoch_line(event) if kind == "epoch" else event["message"]
             self.bars.console.print(line, markup=False, highlight=False)
         elif kind == "progress" and self.bar is not None:
-            self.bars.update(self.bar, completed=event["done"], total=event["total"])
+            count = f"{event['done']:,} of {event['total']:,}" if event["total"] else f"{event['done']:,}"
+            self.bars.update(self.bar, completed=event["done"], total=event["total"], count=count)
         elif kind == "step" and self.bar is not None:
             words = f"{self.words}, epoch {event['epoch']}"
-            self.bars.update(self.bar, completed=event["step"], total=event["steps"], description=words)
+            count = f"step {event['step']:,} of {event['steps']:,}"
+            self.bars.update(self.bar, completed=event["step"], total=event["steps"], description=words, count=count)
 
     def close(self) -> None:
         """Take the bar away and leave the lines."""
