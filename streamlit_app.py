@@ -9,6 +9,7 @@ st.navigation(
     [
         st.Page("catdog/pages/train.py", title="Train", icon=":material/model_training:", default=True),
         st.Page("catdog/pages/classify.py", title="Classify", icon=":material/image_search:"),
+        st.Page("catdog/pages/runs.py", title="Runs", icon=":material/view_list:"),
         st.Page("catdog/pages/how_it_works.py", title="How it works", icon=":material/school:"),
     ],
     position="top",

@@ -367,3 +367,32 @@ def empty_note_layer(curves: pd.DataFrame, axis: Axis, y: alt.Y) -> alt.Chart:
     rows = [] if len(curves) else [("No steps yet", (axis.ticks[middle - 1] + axis.ticks[middle]) / 2)]
     note = pd.DataFrame(rows, columns=["note", "value"]).astype({"note": "str", "value": "float64"})
     return alt.Chart(note).mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None).encode(y, text="note:N")
+
+
+def comparison_chart(curves: dict[str, pd.DataFrame], measure: str) -> alt.Chart:
+    """The loss or the accuracy on validation photos, by epoch, of several runs in one chart; at most six by name."""
+    parts = [frame.assign(run=name) for name, frame in curves.items()]
+    rows = pd.concat([*parts, pd.DataFrame(columns=[*COLUMNS, "run"])], ignore_index=True)
+    rows = rows[(rows["measure"] == measure) & (rows["split"] == "validation")]
+    names = list(curves)
+    form = ".0%" if measure == "accuracy" else "~g"
+    return (
+        alt.Chart(rows[["position", "value", "run"]], title=f"Validation {measure} by epoch", height=280)
+        .mark_line(point={"size": 20}, strokeWidth=2)
+        .encode(
+            x=alt.X("position:Q", title=None, axis=alt.Axis(format="d", tickMinStep=1, grid=False)),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=5)),
+            color=alt.Color(
+                "run:N",
+                title=None,
+                sort=names,
+                scale=alt.Scale(domain=names, range=list(CLASS_COLOURS[: len(names)])),
+                legend=alt.Legend(orient="top", columns=2, labelLimit=220, symbolType="stroke"),
+            ),
+            tooltip=[
+                alt.Tooltip("run:N", title="Run"),
+                alt.Tooltip("position:Q", title="Epoch", format="d"),
+                alt.Tooltip("value:Q", title=measure.capitalize(), format=".1%" if measure == "accuracy" else ".3f"),
+            ],
+        )
+    )

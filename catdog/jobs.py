@@ -1,17 +1,21 @@
 """A run as a process of its own: start it, stop it, find it again. What runs is known from the runs' folders alone."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.errors import Failed
-from catdog.runs import KERAS_FILE, create_run, read_status, reopen_run, runs_folder
+from catdog.errors import Failed, Refused
+from catdog.runs import KERAS_FILE, create_run, found_in, read_json, read_status, reopen_run, runs_folder, write_json
 from catdog.settings import TrainConfig
 
+LABEL_FILE = "label.json"
+LONGEST_NAME = 80
 ACTIVE_STATES = ("queued", "running")
 
 
@@ -63,6 +67,67 @@ def resume(folder: Path) -> None:
 def stop(folder: Path) -> None:
     """Ask a run to stop; it keeps its best epoch."""
     (folder / "stop").touch()
+
+
+def label_of(folder: Path) -> str:
+    """The name that a person gave a run; empty where nobody did."""
+    return found_in(read_json(folder / LABEL_FILE), "name", kind=str) or ""
+
+
+def rename(folder: Path, name: str) -> None:
+    """Give a run a name of at most LONGEST_NAME characters; an empty one takes it away. Raises `Failed`."""
+    name = " ".join(name.split())[:LONGEST_NAME]
+    try:
+        write_json(folder / LABEL_FILE, {**read_json(folder / LABEL_FILE), "name": name})
+    except OSError as error:
+        raise Failed(f"The name could not be written ({error.strerror}).") from None
+
+
+def delete(folder: Path) -> None:
+    """Remove a run's folder; raises `Refused` while its process is at work, `Failed` where it can't be removed."""
+    if find_job(folder).is_active:
+        raise Refused("This run is at work: stop it first.")
+    # Gone as a whole first, so that nobody finds half a run.
+    gone = folder.with_name(f".deleted-{folder.name}")
+    try:
+        folder.rename(gone)
+    except OSError as error:
+        raise Failed(f"The run could not be deleted ({error.strerror}).") from None
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def summarize(job: Job) -> dict[str, Any]:
+    """What is known of a run, in a row of plain values; None where something is not known, or not yet."""
+    config, report = read_json(job.folder / "config.json"), read_json(job.folder / "report.json")
+    settings = found_in(config, "settings", kind=dict) or {}
+    counts = found_in(config, "photos", "counts", kind=dict) or {}
+    numbers = [number for split in counts.values() if isinstance(split, dict) for number in split.values()]
+    updated, started = job.status["updated"], job.status["started"]
+    return {
+        "name": label_of(job.folder),
+        "started": started,
+        "state": job.status["state"],
+        "accuracy": found_in(report, "accuracy", kind=float),
+        "photos": sum(number for number in numbers if isinstance(number, int)) or None,
+        "backbone": found_in(config, "backbone", "name", kind=str) or found_in(settings, "backbone", kind=str),
+        "freeze_depth": found_in(settings, "freeze_depth", kind=str),
+        "head_epochs": found_in(settings, "head_epochs", kind=int),
+        "head_learning_rate": found_in(settings, "head_learning_rate", kind=float),
+        "fine_tune_epochs": found_in(settings, "fine_tune_epochs", kind=int),
+        "fine_tune_learning_rate": found_in(settings, "fine_tune_learning_rate", kind=float),
+        "seconds": max(updated - started, 0.0),
+        "size_bytes": folder_bytes(job.folder),
+    }
+
+
+def folder_bytes(folder: Path) -> int:
+    """What a run's files take on the disk."""
+    total = 0
+    for path in folder.rglob("*"):
+        # Files come and go while a run is at work.
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 def launch(folder: Path) -> None:

@@ -163,7 +163,7 @@ def test_two_visitors_get_their_own_answers(address, browser):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("path", ["", "classify", "how_it_works"])
+@pytest.mark.parametrize("path", ["", "classify", "runs", "how_it_works"])
 def test_no_page_is_wider_than_the_window(address, browser, path, width):
     page = open_page(browser, f"{address}/{path}", width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width

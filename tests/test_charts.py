@@ -4,7 +4,7 @@ import math
 import pytest
 
 from catdog import charts
-from catdog.charts import learning_chart, learning_curves
+from catdog.charts import CLASS_COLOURS, comparison_chart, learning_chart, learning_curves
 from catdog.runs import read_events
 
 
@@ -392,3 +392,18 @@ def luminance(colour: str) -> float:
 def test_each_colour_stands_out_in_both_themes(colour, background):
     darker, lighter = sorted((luminance(colour), luminance(background)))
     assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def test_runs_are_compared_by_their_validation_in_one_colour_each():
+    events = [
+        {"event": "epoch", "phase": "head", "epoch": epoch, "epochs": 2, "loss": 0.9, "accuracy": 0.5}
+        | {"val_loss": 0.4 / epoch, "val_accuracy": 0.8 + epoch / 10, "learning_rate": 0.1, "seconds": 1, "best": True}
+        for epoch in (1, 2)
+    ]
+    runs = {name: learning_curves(events, 2) for name in ("first", "second")}
+    drawn = comparison_chart(runs, "accuracy").to_dict()
+    (rows,) = drawn["datasets"].values()
+    assert {(row["run"], row["position"]) for row in rows} == {(run, at) for run in runs for at in (1, 2)}
+    assert {round(row["value"], 6) for row in rows} == {0.9, 1.0}
+    assert drawn["encoding"]["color"]["scale"] == {"domain": list(runs), "range": list(CLASS_COLOURS[:2])}
+    assert comparison_chart({}, "loss").to_dict()["datasets"] is not None

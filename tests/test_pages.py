@@ -13,13 +13,14 @@ from trained import REPOSITORY, one_json_object, run_python
 
 from catdog import jobs
 from catdog.__main__ import main
+from catdog.errors import Refused
 from catdog.pages import choose_photos
 from catdog.pages.words import decimal, duration, percent, plain
 from catdog.photo_sets import photos_below
 from catdog.runs import create_run
 from catdog.settings import TrainConfig
 
-PAGES = ["train", "classify", "how_it_works"]
+PAGES = ["train", "classify", "runs", "how_it_works"]
 
 
 @pytest.fixture
@@ -112,6 +113,7 @@ def test_no_damaged_run_raises_on_a_page(place, trained):
         app.run()
         assert not app.exception, (job.folder.name, app.exception)
     open_page("classify")
+    open_page("runs")
 
 
 def test_the_newest_run_is_found_again_and_its_result_shown(place, trained):
@@ -152,6 +154,21 @@ def test_the_page_starts_a_run_with_what_the_form_says(place, drawings, monkeypa
         "backbone": "starter",
         "freeze_depth": "conv3",
     }
+
+
+def test_settings_outlive_a_visit_to_another_page(place, drawings):
+    shutil.copytree(drawings, place / "data")
+    app = open_page("train")
+    app.number_input(key="head_epochs").set_value(7)
+    app.select_slider(key="head_learning_rate").set_value(0.005)
+    app.selectbox(key="freeze_depth").set_value("conv3")
+    app.run()
+    app.switch_page("catdog/pages/how_it_works.py").run()
+    app.switch_page("catdog/pages/train.py").run()
+    assert not app.exception
+    assert app.number_input(key="head_epochs").value == 7
+    assert app.select_slider(key="head_learning_rate").value == 0.005
+    assert app.selectbox(key="freeze_depth").value == "conv3"
 
 
 def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_factory, monkeypatch):
@@ -243,6 +260,74 @@ def test_a_started_process_works_on_its_run_and_is_found_again(place, drawings):
     assert jobs.find_job(folder).status["state"] == "done"
     assert jobs.find_job(folder).has_classifier
     assert "Head epoch 1 of 1" in (folder / "log.txt").read_text()
+
+
+def choose_rows(app: AppTest, *names: str) -> AppTest:
+    """Choose the runs of these folders in the table of the runs page."""
+    rows = [[job.folder.name for job in jobs.list_jobs()].index(name) for name in names]
+    app.session_state["runs_table"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_the_runs_page_lists_all_runs_with_what_is_known(place, trained):
+    fill_runs(place, trained)
+    app = open_page("runs")
+    table = app.dataframe[0].value
+    assert list(table["State"]) == ["done", "stopped", "running", "queued", "failed"]
+    done = table.iloc[0]
+    assert done["Accuracy"] == 100 * json.loads((trained / "report.json").read_text())["accuracy"]
+    assert (done["Photos"], done["Epochs"], done["Freeze depth"]) == (64, "3 + 1", "conv4")
+    assert done["Learning rates"] == "0.001, 0.00001"
+
+
+def test_a_run_can_be_renamed(place, trained):
+    fill_runs(place, trained)
+    app = choose_rows(open_page("runs"), "20260102-000000-done")
+    app.text_input[0].set_value("  my *best*   run ").run()
+    button(app, "Save name").click().run()
+    assert not app.exception
+    assert app.dataframe[0].value["Name"][0] == "my *best* run"
+    assert json.loads((place / "runs" / "20260102-000000-done" / "label.json").read_text())["name"] == "my *best* run"
+
+
+def test_a_runs_settings_fill_the_form(place, trained):
+    fill_runs(place, trained)
+    app = choose_rows(open_page("runs"), "20260102-000000-done")
+    button(app, "Use its settings").click().run()
+    assert not app.exception
+    app.switch_page("catdog/pages/train.py").run()
+    settings = json.loads((trained / "config.json").read_text())["settings"]
+    assert app.number_input(key="head_epochs").value == settings["head_epochs"] == 3
+    assert app.number_input(key="image_size").value == settings["image_size"] == 64
+    assert app.selectbox(key="backbone").value == settings["backbone"] == "starter"
+
+
+def test_two_runs_are_compared_by_the_settings_in_which_they_differ(place, trained):
+    fill_runs(place, trained)
+    other = place / "runs" / "20260103-000000-other"
+    shutil.copytree(trained, other)
+    config = json.loads((other / "config.json").read_text())
+    config["settings"]["head_learning_rate"] = 0.005
+    (other / "config.json").write_text(json.dumps(config))
+    app = choose_rows(open_page("runs"), "20260102-000000-done", "20260103-000000-other")
+    different = app.dataframe[1].value
+    assert list(different.index) == ["Head learning rate"]
+    assert sorted(different.iloc[0]) == ["0.001", "0.005"]
+
+
+def test_a_run_is_deleted_whole_but_not_while_it_works(place, trained):
+    fill_runs(place, trained)
+    working, done = place / "runs" / "20260101-000007-running", place / "runs" / "20260102-000000-done"
+    with pytest.raises(Refused, match="stop it first"):
+        jobs.delete(working)
+    jobs.delete(done)
+    assert working.is_dir()
+    assert "20260102-000000-done" not in [path.name for path in (place / "runs").iterdir()]
+    assert done not in [job.folder for job in jobs.list_jobs()]
+    app = choose_rows(open_page("runs"), working.name)
+    assert button(app, "Delete").disabled
 
 
 @pytest.mark.parametrize(

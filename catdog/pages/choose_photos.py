@@ -35,6 +35,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
         format_func=lambda name: SOURCES[name],
         default=default,
         key="photo_source",
+        persist_state="session",
         label_visibility="collapsed",
         width="stretch",
     )
@@ -66,6 +67,7 @@ def from_folder() -> Path | None:
         placeholder="data",
         help=f"A folder of {LAYOUT_WORDS}, below {' or '.join(map(str, allowed_roots()))}. Other class names work too.",
         key="photo_folder",
+        persist_state="session",
     )
     if folder is None:
         st.info(

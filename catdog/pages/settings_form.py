@@ -1,5 +1,6 @@
 """The second and third part of the training page: a form of every setting, built from their own descriptions."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -61,34 +62,47 @@ def learning_settings() -> dict[str, Any]:
     return values
 
 
+def fill_form(settings: dict[str, Any]) -> None:
+    """Let the form show these settings when it is drawn next; those of its own that are missing stay as they are."""
+    for name, value in settings.items():
+        kept_values()[name] = value
+        st.session_state.pop(name, None)
+
+
+def kept_values() -> dict[str, Any]:
+    """What the visitor chose, which Streamlit forgets of a form that isn't drawn, as while another page is open."""
+    return st.session_state.setdefault("kept_settings", {})
+
+
 def choose(name: str, words: dict[str, str], **options: Any) -> str:
     """A choice among a setting's values, each in words."""
     field = SETTINGS[name]
-    values = list(words)
+    st.session_state.setdefault(name, kept_values().get(name, field.default))
     chosen = st.selectbox(
         field.metadata["label"],
-        values,
-        index=values.index(field.default),
+        list(words),
         format_func=lambda value: words.get(value, value),
         help=field.metadata["help"],
         key=name,
         **options,
     )
-    return chosen or field.default
+    kept_values()[name] = chosen or field.default
+    return kept_values()[name]
 
 
 def whole_number(name: str, step: int = 1) -> int:
     """A whole number within a setting's bounds."""
     field = SETTINGS[name]
-    return st.number_input(
+    st.session_state.setdefault(name, kept_values().get(name, field.default))
+    kept_values()[name] = st.number_input(
         field.metadata["label"],
         field.metadata["low"],
         field.metadata["high"],
-        field.default,
         step=step,
         help=field.metadata["help"],
         key=name,
     )
+    return kept_values()[name]
 
 
 def learning_rate(name: str) -> float:
@@ -96,11 +110,11 @@ def learning_rate(name: str) -> float:
     field = SETTINGS[name]
     low, high = field.metadata["low"], field.metadata["high"]
     rates = [float(f"{digit}e{power}") for power in range(-8, 1) for digit in (1, 2, 5)]
-    return st.select_slider(
-        field.metadata["label"],
-        [rate for rate in rates if low <= rate <= high],
-        field.default,
-        format_func=decimal,
-        help=field.metadata["help"],
-        key=name,
+    rates = [rate for rate in rates if low <= rate <= high]
+    wanted = kept_values().get(name, field.default)
+    # A run of the command line may have had any rate: the form takes the one that is nearest.
+    st.session_state.setdefault(name, min(rates, key=lambda rate: abs(math.log(rate / wanted))))
+    kept_values()[name] = st.select_slider(
+        field.metadata["label"], rates, format_func=decimal, help=field.metadata["help"], key=name
     )
+    return kept_values()[name]

@@ -1,0 +1,167 @@
+"""The runs page: all runs in a table, several compared, one renamed, deleted, or taken as the start of the next."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from catdog import jobs
+from catdog.charts import comparison_chart, learning_curves
+from catdog.errors import CatdogError
+from catdog.pages.settings_form import fill_form
+from catdog.pages.words import decimal, duration, moment, plain
+from catdog.runs import read_config, read_events
+from catdog.settings import SETTINGS, TrainConfig
+
+MOST_COMPARED = 6  # as many as there are colours
+COLUMNS = {
+    "name": "Name",
+    "state": "State",
+    "accuracy": "Accuracy",
+    "photos": "Photos",
+    "backbone": "Backbone",
+    "freeze_depth": "Freeze depth",
+    "epochs": "Epochs",
+    "rates": "Learning rates",
+    "took": "Took",
+    "size": "Size",
+}
+
+
+def main() -> None:
+    """Read from top to bottom: the table, then what can be done with the runs chosen in it."""
+    st.subheader("Runs", anchor=False)
+    found = jobs.list_jobs()
+    if not found:
+        st.markdown("Every run will stand here with its settings and its accuracy, to compare and to come back to.")
+        st.page_link("catdog/pages/train.py", label="Train the first one", icon=":material/arrow_forward:")
+        return
+    rows = [table_row(job) for job in found]
+    shown = st.dataframe(
+        pd.DataFrame(rows)[list(COLUMNS)].rename(columns=COLUMNS),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={
+            "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
+            "Photos": st.column_config.NumberColumn(format="localized"),
+            "Size": st.column_config.NumberColumn(format="%d MB"),
+        },
+        key="runs_table",
+    )
+    chosen = [found[row] for row in shown.selection.rows if row < len(found)]
+    if not chosen:
+        st.caption("Choose a run to rename, delete or repeat it; choose several to compare them.")
+    elif len(chosen) == 1:
+        manage(chosen[0])
+    else:
+        compare(chosen[:MOST_COMPARED])
+
+
+def name_of(job: jobs.Job) -> str:
+    """The name that a person gave a run, else when it was started."""
+    return jobs.label_of(job.folder) or f"Run of {moment(job.status['started'])}"
+
+
+def table_row(job: jobs.Job) -> dict[str, Any]:
+    """A run's summary as the table shows it."""
+    summary = jobs.summarize(job)
+    accuracy, tuned = summary["accuracy"], summary["fine_tune_epochs"]
+    rates = [summary["head_learning_rate"], summary["fine_tune_learning_rate"] if tuned else None]
+    epochs = [summary["head_epochs"], tuned or None]
+    return summary | {
+        "name": name_of(job),
+        "accuracy": None if accuracy is None else accuracy * 100,
+        # Of a backbone file the name is enough here.
+        "backbone": Path(summary["backbone"] or "").name,
+        "freeze_depth": summary["freeze_depth"] if tuned else "head only",
+        "epochs": " + ".join(str(number) for number in epochs if number is not None),
+        "rates": ", ".join(decimal(rate) for rate in rates if rate is not None),
+        "took": duration(summary["seconds"]),
+        "size": round(summary["size_bytes"] / 1e6),
+    }
+
+
+def config_of(job: jobs.Job) -> TrainConfig | None:
+    """A run's settings, or None with a warning on the page where its file is damaged."""
+    try:
+        return read_config(job.folder)
+    except CatdogError as error:
+        st.warning(plain(str(error)), icon=":material/error:")
+        return None
+
+
+def manage(job: jobs.Job) -> None:
+    """Rename one run, open it, take its settings, or delete it."""
+    name = st.text_input("Name", jobs.label_of(job.folder), max_chars=jobs.LONGEST_NAME, key=f"name_{job.folder.name}")
+    with st.container(horizontal=True):
+        if st.button("Save name", icon=":material/edit:"):
+            act(lambda: jobs.rename(job.folder, name))
+        if st.button("Open", icon=":material/open_in_full:", help="Shows its curves and its result."):
+            st.session_state["shown_run"] = job.folder.name
+            st.switch_page("catdog/pages/train.py")
+        if st.button("Use its settings", icon=":material/tune:", help="Fills the training form with them."):
+            config = config_of(job)
+            if config:
+                fill_form({key: value for key, value in config.as_dict().items() if key != "data"})
+                st.switch_page("catdog/pages/train.py")
+        if st.button("Delete", icon=":material/delete:", disabled=job.is_active):
+            ask_to_delete(job)
+
+
+def act(change) -> None:
+    """Make a change and show the table anew, or say why it could not be made."""
+    try:
+        change()
+    except CatdogError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    st.rerun()
+
+
+@st.dialog("Delete this run?")
+def ask_to_delete(job: jobs.Job) -> None:
+    """Delete a run once that was confirmed."""
+    st.markdown(f"{plain(name_of(job))}, its curves and its classifier will be gone for good.")
+    with st.container(horizontal=True):
+        if st.button("Delete for good", type="primary", icon=":material/delete:"):
+            act(lambda: jobs.delete(job.folder))
+        if st.button("Keep"):
+            st.rerun()
+
+
+def compare(chosen: list[jobs.Job]) -> None:
+    """Lay the curves of several runs over one another, and show the settings in which they differ."""
+    configs = {name: config for name, job in unique_names(chosen).items() if (config := config_of(job))}
+    curves = {
+        name: learning_curves(read_events(job.folder)[0], configs[name].head_epochs, configs[name].fine_tune_epochs)
+        for name, job in unique_names(chosen).items()
+        if name in configs
+    }
+    for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
+        column.altair_chart(comparison_chart(curves, measure), key=f"compare_{measure}")
+    different = {
+        SETTINGS[key].metadata["label"]: {name: str(getattr(config, key)) for name, config in configs.items()}
+        for key in SETTINGS
+        if len({getattr(config, key) for config in configs.values()}) > 1
+    }
+    if different:
+        st.markdown("Where their settings differ")
+        st.dataframe(pd.DataFrame(different).T)
+    else:
+        st.caption("Their settings are the same.")
+
+
+def unique_names(chosen: list[jobs.Job]) -> dict[str, jobs.Job]:
+    """The runs by their names; where two have the same, the later ones get a number."""
+    named: dict[str, jobs.Job] = {}
+    for job in chosen:
+        name, number = name_of(job), 2
+        while name in named:
+            name, number = f"{name_of(job)} ({number})", number + 1
+        named[name] = job
+    return named
+
+
+main()
