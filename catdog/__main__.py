@@ -1,4 +1,4 @@
-"""The command line: train, classify, evaluate, check and samples."""
+"""The command line: train, classify, evaluate, check, samples and cache."""
 
 import argparse
 import csv
@@ -6,100 +6,25 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
+from catdog.arguments import build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.folders import require_empty
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.photos import read_ahead
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
-from catdog.settings import SETTINGS, TrainConfig, check_backbone_name, checked
+from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
+from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 SMALL = 64  # the size at which `check` reads photos: enough to find what is broken
-
-
-class Parser(argparse.ArgumentParser):
-    """Refuses wrong flags in one sentence, without the usage lines."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `Refused` with argparse's own words."""
-        message = message.removeprefix("argument ")
-        raise Refused(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
-
-
-def setting_parser(name: str) -> Callable[[str], Any]:
-    """What argparse calls to turn a flag's text into a setting's value."""
-
-    def parse(text: str) -> Any:
-        try:
-            return checked(SETTINGS[name], text)
-        except Refused as error:
-            raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
-
-    return parse
-
-
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting but the photos, and those of the run's folder."""
-    for name, field in SETTINGS.items():
-        if name == "data":
-            continue
-        choices = field.metadata.get("choices")
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=setting_parser(name),
-            default=argparse.SUPPRESS,
-            metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
-            help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
-        )
-    parser.add_argument("--out", metavar="RUN_DIR", help="Folder for the run, empty or absent; default: runs/<id>.")
-    parser.add_argument("--resume", action="store_true", help="Continue the stopped or lost run in --out.")
-    parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
-
-
-def build_parser() -> Parser:
-    """The parser of the whole command line."""
-    parser = Parser(prog="python -m catdog", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-
-    train = commands.add_parser("train", help="train a classifier on a folder of photos", allow_abbrev=False)
-    train.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
-    add_train_arguments(train)
-    train.set_defaults(act=train_command)
-
-    work = commands.add_parser("work", help="do the work of a run that a page has made", allow_abbrev=False)
-    work.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
-    work.set_defaults(act=work_command)
-
-    classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
-    classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
-    classify.add_argument("photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through.")
-    classify.add_argument("--csv", metavar="FILE", help="Also write the answers to a CSV file.")
-    classify.add_argument("--json", action="store_true", help="Print the answers as one JSON object.")
-    classify.set_defaults(act=classify_command)
-
-    evaluate = commands.add_parser("evaluate", help="say how good a classifier is", allow_abbrev=False)
-    evaluate.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
-    evaluate.add_argument("data", metavar="DATA", help="A folder of labelled photos.")
-    evaluate.add_argument("--json", action="store_true", help="Print the figures as one JSON object.")
-    evaluate.set_defaults(act=evaluate_command)
-
-    check = commands.add_parser("check", help="say what is in a folder of photos and what is wrong with it")
-    check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
-    check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
-    check.set_defaults(act=check_command)
-
-    samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
-    samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")
-    samples.add_argument("folder", metavar="FOLDER", help="Folder to put them in, empty or absent.")
-    samples.add_argument("--seed", type=setting_parser("seed"), default=0, help="For drawings. Default: 0")
-    samples.set_defaults(act=samples_command)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,20 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def train_script(argv: Sequence[str] | None = None) -> int:
     """The script of the original recipe: train on --data, and write ./cat_dog_classifier.h5 besides the run."""
 
-    def act(console: TextIO) -> int:
-        parser = Parser(prog="python cat_dog_classifier.py", allow_abbrev=False)
-        parser.add_argument("--data", default="data", help=f"{SETTINGS['data'].metadata['help']} Default: data")
-        add_train_arguments(parser)
-        parser.set_defaults(act=train_command, also_write=Path(H5_FILE))
-        return act_on(parser, argv, console)
-
-    return guarded(act)
+    return guarded(lambda console: act_on(build_script_parser(), argv, console))
 
 
-def act_on(parser: Parser, argv: Sequence[str] | None, console: TextIO) -> int:
+def act_on(parser: argparse.ArgumentParser, argv: Sequence[str] | None, console: TextIO) -> int:
     """Parse the arguments and do what they ask for."""
     arguments = parser.parse_args(argv)
-    return arguments.act(arguments, console)
+    return COMMANDS[arguments.command](arguments, console)
 
 
 def guarded(act: Callable[[TextIO], int]) -> int:
@@ -143,6 +61,9 @@ def guarded(act: Callable[[TextIO], int]) -> int:
         except BrokenPipeError:
             # Whoever read the output has gone; Python must not try to flush it again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILED
+        except OSError as error:
+            print(f"A file could not be read or written ({error.strerror}: {error.filename}).", file=console)
             return EXIT_FAILED
         except Exception as error:
             print(f"It failed in a way that was not foreseen ({type(error).__name__}: {error}).", file=console)
@@ -219,9 +140,9 @@ def work_on(run: Run, config: TrainConfig, console: TextIO) -> dict[str, Any]:
     """Train in this process, with progress on the console, in turn with others of the same runs folder."""
     send_native_output_to(run.folder / "log.txt")
     progress = run.listen = progress_on(console)
-    in_runs_folder = run.folder.absolute().parent == runs_folder().absolute()
+    in_runs_folder = run.folder.resolve().parent == runs_folder().resolve()
     try:
-        with run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
+        with run.alone(), run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
             run.set_state("running", "Loading TensorFlow.")
             from catdog.training import train
 
@@ -241,8 +162,11 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
         config = TrainConfig(**given)
     check_backbone_name(config.backbone)
     find_photo_set(config.data, config.seed)
-    run = reopen_run(arguments.out) if arguments.resume else create_run(config, arguments.out)
-    return run, config
+    if getattr(arguments, "also_write", None) and not os.access(".", os.W_OK):
+        raise Refused("The working folder can't be written, so no cat_dog_classifier.h5 can be put there.")
+    if arguments.resume:
+        return reopen_run(arguments.out)[0], config
+    return create_run(config, arguments.out), config
 
 
 def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
@@ -254,7 +178,8 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
         before = getattr(config, name)
         if name != "data" and value != before:
             raise Refused(f"The run in {folder} began with --{name.replace('_', '-')} {before}, not {value}.")
-    return config
+    # The photos may have moved; that they are the same ones is checked by their content.
+    return replace(config, data=given.get("data", config.data))
 
 
 def left_out_of(run: Run) -> list[LeftOut]:
@@ -307,14 +232,19 @@ def answers_csv(name: str | None) -> Iterator[Callable[..., None]]:
     if name is None:
         yield lambda *row: None
         return
-    draft = Path(name).with_name(f".{Path(name).name}.{os.getpid()}")
+    path = Path(name)
+    if path.is_dir():
+        raise Refused(f"{name} is a folder: name a file for the CSV.")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            yield lambda *row: writer.writerow(row)
-        draft.replace(name)
+        file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
+    try:
+        with file:
+            writer = csv.writer(file, lineterminator="\n")
+            yield lambda *row: writer.writerow(row)
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -384,6 +314,46 @@ def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
         progress.close()
     print(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
     return 0
+
+
+def cache_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Print what is kept of photos that ran through frozen networks, after removing it if asked to."""
+    folder = shelves_folder()
+    if arguments.clear:
+        freed = clear_shelves(folder)
+        print(f"{readable_size(freed)} freed.", file=console if arguments.json else None)
+    shelves = list_shelves(folder)
+    total = sum(shelf.size_bytes for shelf in shelves)
+    if arguments.json:
+        sizes = {"limit_bytes": limit_bytes(), "size_bytes": total}
+        print_json({"folder": str(folder), **sizes, "shelves": [shelf.as_dict() for shelf in shelves]})
+        return 0
+    print(folder)
+    for shelf in shelves:
+        print(shelf_line(shelf))
+    print(f"{readable_size(total)} of at most {readable_size(limit_bytes())} (CATDOG_CACHE_GB sets the limit).")
+    return 0
+
+
+def shelf_line(shelf: ShelfSummary) -> str:
+    """What is on a shelf, how much of it, and when it was last used."""
+    what = shelf.as_dict()
+    kind, image_size = what["kind"] or "unknown", what["image_size"] or "?"
+    view = {0: "as they are", 1: "mirrored"}.get(what["view"], "unknown view")
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(shelf.used))
+    size = readable_size(shelf.size_bytes)
+    return f"{kind:7}  {image_size:>3} pixels  {view:12}  {shelf.photos:>7,} photos  {size:>8}  last used {used}"
+
+
+COMMANDS = {
+    "train": train_command,
+    "work": work_command,
+    "classify": classify_command,
+    "evaluate": evaluate_command,
+    "check": check_command,
+    "samples": samples_command,
+    "cache": cache_command,
+}
 
 
 if __name__ == "__main__":

@@ -17,10 +17,13 @@ from catdog.errors import Failed, Stopped
 from catdog.folded import fold
 from catdog.photo_sets import LeftOut, Photo
 from catdog.photos import ReadPhoto, read_ahead
+from catdog.runs import versions
 from catdog.shelves import Shelf, open_shelf
 
 # Photos that go through the network together; more gain nothing on a CPU and cost memory.
 NETWORK_BATCH = 32
+# How often to look for what is missing: somebody may clear the shelves while they are being filled.
+ATTEMPTS = 3
 
 
 class Source(Protocol):
@@ -86,6 +89,8 @@ class Extracted:
 
 def compiled(network: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
     """The network in inference mode as one compiled function of uint8 photos (n, height, width, 3)."""
+    # Some GPUs round what they multiply unless told not to; whatever is reported is computed in float32.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     folded = fold(network)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
@@ -111,12 +116,13 @@ class Extraction:
         bfloat16: bool = False,
     ):
         self.run = compiled(network)
-        self.run_fast = compiled(network)
+        self.run_fast = compiled(network) if bfloat16 else self.run
         self.bfloat16 = bfloat16
         self.image_size = image_size
         self.kinds = ["pooled"] if boundary is None else [boundary, "pooled"]
         self.parent = parent
-        self.what = {"backbone": backbone_digest, "image_size": image_size}
+        # Another version of what decodes photos or runs networks may give other numbers.
+        self.what = {"backbone": backbone_digest, "image_size": image_size, "versions": versions()}
         shapes = network.compute_output_shape((1, image_size, image_size, 3))
         self.shapes = [shape[1:] for shape in (shapes if len(self.kinds) > 1 else [shapes])]
 
@@ -158,35 +164,69 @@ class Extraction:
         """
         arithmetic = self.arithmetic(photos, precise)
         shelves = [self.shelves(view, precise, arithmetic) for view in range(views)]
-        kept = set.intersection(*(set(shelf.find(digests)) for of_view in shelves for shelf in of_view))
-        missing = [photo for photo, digest in zip(photos, digests, strict=True) if digest not in kept]
-        reasons: dict[Path, str] = {}
-        read_digests = dict(zip((photo.path for photo in photos), digests, strict=True))
-        done, ran, started = len(photos) - len(missing), 0, time.monotonic()
-        on_progress(done, 0.0)
-        fast = arithmetic == "bfloat16"
-        run = self.run_fast if fast else self.run
-        with bfloat16_switched_on() if fast else nullcontext():
-            for batch in read_batches(missing, self.image_size):
-                if should_stop():
-                    raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
-                reasons |= {photo.path: read.reason for photo, read in batch if read.reason is not None}
-                readable = [(photo, read) for photo, read in batch if read.pixels is not None]
-                read_digests |= {photo.path: read.digest for photo, read in readable}
-                if readable:
-                    pixels = np.stack([read.pixels for _, read in readable])
+        # What a photo is known by: its content, or its path where that can't be read.
+        keys = {photo.path: digest or str(photo.path) for photo, digest in zip(photos, digests, strict=True)}
+        reasons: dict[str, str] = {}
+        ran, per_second, started = 0, 0.0, time.monotonic()
+        for _ in range(ATTEMPTS):
+            taken = [[shelf.take(keys.values()) for shelf in of_view] for of_view in shelves]
+            known = [set.intersection(*(set(places) for _, places in of_view)) for of_view in taken]
+            done_with = set.intersection(*known) | reasons.keys()
+            # Of photos with the same content, one runs.
+            missing = {keys[photo.path]: photo for photo in photos if keys[photo.path] not in done_with}
+            done = len(photos) - len(missing)
+            on_progress(done, per_second)
+            if not missing:
+                return self.collect(photos, keys, reasons, taken)
+            with bfloat16_switched_on() if arithmetic == "bfloat16" else nullcontext():
+                for batch in read_batches(list(missing.values()), self.image_size):
+                    if should_stop():
+                        raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
+                    # A file may have changed since its digest was taken.
+                    keys |= {photo.path: read.digest or str(photo.path) for photo, read in batch}
+                    reasons |= {keys[photo.path]: read.reason for photo, read in batch if read.reason is not None}
+                    readable = [read for _, read in batch if read.pixels is not None]
                     for view, of_view in enumerate(shelves):
-                        outputs = run(pixels[:, :, ::-1] if view else pixels)
-                        for shelf, rows in zip(of_view, outputs, strict=True):
-                            shelf.append([read.digest for _, read in readable], rows.numpy())
-                done, ran = done + len(batch), ran + len(readable)
-                on_progress(done, ran / (time.monotonic() - started))
-        found = Extracted(left_out=[LeftOut(path, reason) for path, reason in reasons.items()])
-        found.photos = [photo for photo in photos if photo.path not in reasons]
-        found.digests = [read_digests[photo.path] for photo in found.photos]
-        by_kind = [KeptActivations([gather(of_view[kind], found.digests) for of_view in shelves]) for kind in (-1, 0)]
-        found.pooled = in_memory(by_kind[0])
-        found.boundary = by_kind[1] if len(self.kinds) > 1 else None
+                        unknown = [read for read in readable if read.digest not in known[view]]
+                        self.run_batch(unknown, view, of_view, arithmetic)
+                    done, ran = done + len(batch), ran + len(readable)
+                    per_second = ran / (time.monotonic() - started)
+                    on_progress(done, per_second)
+        raise Failed(f"Kept activations in {self.parent} disappeared while they were in use: train once more.")
+
+    def run_batch(self, photos: list[ReadPhoto], view: int, shelves: list[Shelf], arithmetic: str) -> None:
+        """Run a view of photos through the network, and put what comes out on its shelves."""
+        if photos:
+            run = self.run_fast if arithmetic == "bfloat16" else self.run
+            pixels = np.stack([photo.pixels for photo in photos])
+            outputs = run(pixels[:, :, ::-1] if view else pixels)
+            for shelf, rows in zip(shelves, outputs, strict=True):
+                shelf.append([photo.digest for photo in photos], rows.numpy())
+
+    def collect(
+        self,
+        photos: Sequence[Photo],
+        keys: dict[Path, str],
+        reasons: dict[str, str],
+        taken: list[list[tuple[np.ndarray, dict[str, int]]]],
+    ) -> Extracted:
+        """The photos that could be read and their rows, out of what was taken from each view's shelves."""
+        found = Extracted()
+        for photo in photos:
+            key = keys[photo.path]
+            if key in reasons:
+                found.left_out.append(LeftOut(photo.path, reasons[key]))
+            else:
+                found.photos.append(photo)
+                found.digests.append(key)
+        by_kind = [
+            KeptActivations(
+                [(rows, np.array([places[key] for key in found.digests], np.int64)) for rows, places in views]
+            )
+            for views in zip(*taken, strict=True)
+        ]
+        found.pooled = in_memory(by_kind[-1])
+        found.boundary = by_kind[0] if len(by_kind) > 1 else None
         return found
 
 
@@ -195,14 +235,6 @@ def first_pixels(photos: Sequence[Photo], image_size: int) -> np.ndarray:
     batch = next(read_batches(photos, image_size), [])
     pixels = [read.pixels for _, read in batch if read.pixels is not None]
     return np.array(pixels, np.uint8).reshape(-1, image_size, image_size, 3)
-
-
-def gather(shelf: Shelf, digests: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """A shelf's rows, and the place of each photo's among them; raises `Failed` if some went missing meanwhile."""
-    places = shelf.find(digests)
-    if not places.keys() >= set(digests):
-        raise Failed(f"Kept activations in {shelf.folder} disappeared while they were in use: train once more.")
-    return shelf.rows(), np.array([places[digest] for digest in digests], np.int64)
 
 
 def in_memory(kept: KeptActivations) -> KeptActivations:

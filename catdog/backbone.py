@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-from filelock import FileLock
+import numpy as np
+from filelock import FileLock, Timeout
 
 from catdog.downloads import fetch
-from catdog.errors import Failed, Refused
+from catdog.errors import Failed, Refused, Stopped
 from catdog.folders import cache_folder
 from catdog.settings import STAGES, check_backbone_name
 
@@ -52,8 +53,9 @@ def load_backbone(
     note = ""
     if source == "auto":
         try:
+            why = "lies in the cache" if imagenet_file().exists() else "could be downloaded"
             source, path = "imagenet", fetch_imagenet(on_progress, should_stop)
-            note = "auto took the ImageNet backbone."
+            note = f"auto took the ImageNet backbone, which {why}."
         except Failed as error:
             source, path = "starter", STARTER_FILE
             note = f"auto took the starter backbone, since ImageNet's can't be had: {error}"
@@ -63,8 +65,24 @@ def load_backbone(
         path = STARTER_FILE
     else:
         path = Path(source)
-    model = load_backbone_file(path)
-    return Backbone(source, model, hashlib.sha256(path.read_bytes()).hexdigest(), note)
+    try:
+        model = load_backbone_file(path)
+    except Refused:
+        if source != "imagenet":
+            raise
+        # A file of the cache is nobody's own: what is damaged is fetched again.
+        path.unlink(missing_ok=True)
+        model = load_backbone_file(fetch_imagenet(on_progress, should_stop))
+    return Backbone(source, model, digest_weights(model), note)
+
+
+def digest_weights(model: keras.Model) -> str:
+    """The SHA-256 of all weights with their names: the same for two files of the same network."""
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        digest.update(variable.path.encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
 
 
 def load_backbone_file(path: Path) -> keras.Model:
@@ -133,6 +151,11 @@ def set_trainable(model: keras.Model, freeze_depth: str) -> None:
         layer.trainable = stage >= first_learning and not isinstance(layer, keras.layers.BatchNormalization)
 
 
+def imagenet_file() -> Path:
+    """Where the ImageNet backbone is kept once it was fetched."""
+    return cache_folder() / "backbones" / "resnet50_imagenet.keras"
+
+
 def fetch_imagenet(
     on_progress: Callable[[int, int | None], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
@@ -141,35 +164,57 @@ def fetch_imagenet(
 
     Raises `Failed` with the ways out where it can't be had.
     """
-    folder = cache_folder() / "backbones"
-    kept = folder / "resnet50_imagenet.keras"
+    kept = imagenet_file()
+    folder = kept.parent
     if kept.exists():
         return kept
+    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Whoever comes second waits here, and finds the file.
+        while not take(lock):
+            if should_stop and should_stop():
+                raise Stopped("Stopped while another process was fetching the ImageNet weights.")
     except OSError as error:
         raise Failed(f"The cache folder {folder} can't be written ({error.strerror}): {WAY_OUT}") from None
-    # Whoever comes second waits here, and finds the file.
-    with FileLock(folder / ".lock"):
-        if kept.exists():
-            return kept
-        download = fetch(
-            os.environ.get("CATDOG_WEIGHTS_URL") or IMAGENET_URL,
-            folder / "resnet50_imagenet_notop.h5",
-            what="The ImageNet weights",
-            md5=IMAGENET_MD5,
-            way_out=WAY_OUT,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        try:
-            draft = folder / "draft.keras"
-            convert_imagenet(download).save(draft)
-            draft.replace(kept)
-        except Exception as error:
-            kind = type(error).__name__
-            raise Failed(f"The ImageNet weights in {download} can't be brought to a backbone ({kind}).") from None
-        download.unlink()
+    try:
+        return kept if kept.exists() else download_imagenet(kept, on_progress, should_stop)
+    finally:
+        lock.release()
+
+
+def take(lock: FileLock) -> bool:
+    """Whether the lock could be had within half a second."""
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        return False
+    return True
+
+
+def download_imagenet(
+    kept: Path,
+    on_progress: Callable[[int, int | None], None] | None,
+    should_stop: Callable[[], bool] | None,
+) -> Path:
+    """Download the published weights, and leave them as a backbone in the file to keep, which is returned."""
+    download = fetch(
+        os.environ.get("CATDOG_WEIGHTS_URL") or IMAGENET_URL,
+        kept.with_name("resnet50_imagenet_notop.h5"),
+        what="The ImageNet weights",
+        md5=IMAGENET_MD5,
+        way_out=WAY_OUT,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    try:
+        draft = kept.with_name("draft.keras")
+        convert_imagenet(download).save(draft)
+        draft.replace(kept)
+    except Exception as error:
+        kind = type(error).__name__
+        raise Failed(f"The ImageNet weights in {download} can't be brought to a backbone ({kind}).") from None
+    download.unlink()
     return kept
 
 

@@ -15,10 +15,10 @@ from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
 from catdog.photos import ReadPhoto, read_ahead
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, read_json
+from catdog.settings import BUNDLED, SETTINGS, checked
 
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"
-BUNDLED = "starter"
 DROPOUT = 0.2
 
 
@@ -162,7 +162,8 @@ def read_info(path: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if INFO_FILE in archive.namelist():
                 text = archive.read(INFO_FILE).decode()
-    return json.loads(text) if text else read_json(path.with_name(INFO_FILE))
+    info = json.loads(text) if text else read_json(path.with_name(INFO_FILE))
+    return info if isinstance(info, dict) else {}
 
 
 def check_info(model: keras.Model, info: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -174,10 +175,17 @@ def check_info(model: keras.Model, info: dict[str, Any], path: Path) -> dict[str
     if len(shape) != 2 or (shape[1] or 0) < 2:
         raise Refused(f"{path} is not a classifier: its output is not one probability per class.")
     names = info.get("class_names") or [f"class {number}" for number in range(1, shape[1] + 1)]
-    if len(names) != shape[1] or not all(isinstance(name, str) for name in names):
-        raise Refused(f"{path} has {shape[1]} outputs, but its classifier.json names {len(names)} classes.")
-    image_size = info.get("image_size") or model.inputs[0].shape[1] or 224
-    return {"backbone": "unknown", "freeze_depth": "unknown", "metrics": {}, **info} | {
-        "class_names": names,
-        "image_size": int(image_size),
-    }
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise Refused(f"The classifier.json of {path} is damaged: its class names are not a list of names.")
+    if len(names) != shape[1] or len(set(names)) != len(names):
+        raise Refused(f"{path} has {shape[1]} outputs, but its classifier.json names {len(set(names))} classes.")
+    fixed_size = model.inputs[0].shape[1]
+    image_size = info.get("image_size") or fixed_size or SETTINGS["image_size"].default
+    try:
+        image_size = checked(SETTINGS["image_size"], image_size)
+    except Refused as error:
+        raise Refused(f"The classifier.json of {path} is damaged: {error}") from None
+    if fixed_size not in (None, image_size):
+        raise Refused(f"{path} takes photos of {fixed_size} pixels, but its classifier.json says {image_size}.")
+    found = {"backbone": "unknown", "freeze_depth": "unknown", "metrics": {}, **info}
+    return found | {"class_names": names, "image_size": image_size}

@@ -5,128 +5,137 @@ do by itself with other weights. The outcome is the same to about 1e-6, and a CP
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 
-@dataclass(frozen=True)
+class Graph(NamedTuple):
+    """What a network is made of: its layers in working order, and which layers each of them reads."""
+
+    layers: dict[str, Any]
+    sources: dict[str, list[str]]
+    input_name: str
+    output_names: list[str]
+
+
+@dataclass
 class Convolution:
-    """A convolution that has not been run yet, since a batch normalization after it changes its weights."""
+    """A convolution with what is folded into it: the zeros around its input, and the normalization of its output."""
 
-    value: tf.Tensor
-    kernel: tf.Tensor
-    bias: tf.Tensor | None
-    strides: tuple[int, int]
-    padding: Any
+    layer: keras.layers.Conv2D
+    padding: str | list[list[int]]  # as TensorFlow takes it
+    normalization: keras.layers.BatchNormalization | None = None
 
-    def run(self) -> tf.Tensor:
-        """Its output."""
-        output = tf.nn.conv2d(self.value, self.kernel, self.strides, self.padding)
-        return output if self.bias is None else tf.nn.bias_add(output, self.bias)
+    def weights(self) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """The kernel and the bias as they are now, scaled and shifted by the batch normalization."""
+        kernel = tf.convert_to_tensor(self.layer.kernel)
+        bias = tf.convert_to_tensor(self.layer.bias) if self.layer.use_bias else None
+        if self.normalization is None:
+            return kernel, bias
+        scale, shift = scale_and_shift(self.normalization)
+        return kernel * scale, shift if bias is None else bias * scale + shift
 
-
-@dataclass(frozen=True)
-class Padded:
-    """A value and the zeros to put around it, which a convolution after it does by itself."""
-
-    value: tf.Tensor
-    padding: list[list[int]]  # before and after, in each dimension, as TensorFlow takes it
-
-    def run(self) -> tf.Tensor:
-        """The value with its zeros."""
-        return tf.pad(self.value, self.padding)
-
-
-Value = tf.Tensor | Convolution | Padded
+    def run(self, value: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+        """The output for an input, with these weights."""
+        output = tf.nn.conv2d(value, kernel, self.layer.strides, self.padding)
+        return output if bias is None else tf.nn.bias_add(output, bias)
 
 
 def fold(network: keras.Model, fixed: bool = True) -> Callable[..., list[tf.Tensor]]:
     """A function of an input batch, and of `training`, that gives the network's outputs as a list.
 
-    With `fixed` the weights are folded once, now; without, each call folds the variables as they are then, so that
-    gradients reach them. Batch normalization is in inference mode in any case, as it must be. A layer of a kind that
-    is not known here is called as it is.
+    With `fixed` the convolutions' weights are folded once, now; without, each call folds the variables as they are
+    then, so that gradients reach them. Batch normalization is in inference mode in any case, as it must be, and
+    `training` concerns dropout alone. A network that is no plain graph of single calls is called as it is.
     """
-    config = network.get_config()
-    layers = [(network.get_layer(each["name"]), list(names_in(each["inbound_nodes"]))) for each in config["layers"]]
-    (input_name,) = {name for name, *_ in tensors_in(config["input_layers"])}
-    output_names = [name for name, *_ in tensors_in(config["output_layers"])]
-    readers = Counter(name for _, sources in layers for name in sources) + Counter(output_names)
+    graph = read_graph(network)
+    if graph is None:
+        return lambda batch, training=False: keras.tree.flatten(network(batch, training=training))
+    convolutions, passed_on = fold_layers(graph)
+    kept = {name: convolution.weights() for name, convolution in convolutions.items()} if fixed else {}
 
     def run(batch: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        values: dict[str, Value] = {input_name: batch}
-        for layer, sources in layers:
-            if sources:
-                # What several layers read is computed once, and not put off into each of them.
-                inputs = [values[name] if readers[name] == 1 else settle(values, name) for name in sources]
-                values[layer.name] = apply(layer, inputs, training, fixed)
-        return [settle(values, name) for name in output_names]
+        values = {graph.input_name: batch}
+        for name, layer in graph.layers.items():
+            inputs = [values[source] for source in graph.sources[name]]
+            if name in passed_on:
+                (values[name],) = inputs
+            elif name in convolutions:
+                weights = kept[name] if fixed else convolutions[name].weights()
+                values[name] = convolutions[name].run(*inputs, *weights)
+            elif inputs:
+                values[name] = apply(layer, inputs, training)
+        return [values[name] for name in graph.output_names]
 
     return run
 
 
-def tensors_in(nested: Any) -> Iterator[list[Any]]:
-    """The [layer name, node, output] triples in a part of a network's config."""
-    if isinstance(nested, (list, tuple)) and len(nested) == 3 and isinstance(nested[0], str):
-        yield list(nested)
-    elif isinstance(nested, dict):
-        yield from tensors_in(nested.get("keras_history") or list(nested.values()))
-    elif isinstance(nested, (list, tuple)):
-        for each in nested:
-            yield from tensors_in(each)
+def read_graph(network: keras.Model) -> Graph | None:
+    """The graph of a network with one input, or None where a layer is called twice, or with more than tensors."""
+    config = network.get_config()
+    if "input_layers" not in config:
+        return None
+    layers = {operation.name: operation for operation in network.operations}
+    sources: dict[str, list[str]] = {}
+    for each in config["layers"]:
+        read = [sources_of(node) for node in each["inbound_nodes"]]
+        one_output = len(keras.tree.flatten(layers[each["name"]].output)) == 1
+        if len(read) > 1 or None in read or not one_output or not in_float32(layers[each["name"]]):
+            return None
+        sources[each["name"]] = read[0] if read else []
+    inputs = [name for name, read in sources.items() if not read]
+    if len(inputs) != 1:
+        return None
+    # Each output is the layer's name, the call and the place among what the call gave.
+    output_names = keras.tree.flatten(config["output_layers"])[::3]
+    return Graph({name: layers[name] for name in sources}, sources, inputs[0], output_names)
 
 
-def names_in(nested: Any) -> Iterator[str]:
-    """The names of the layers that a layer reads."""
-    return (name for name, *_ in tensors_in(nested))
+def sources_of(node: dict[str, Any]) -> list[str] | None:
+    """The names of the layers whose outputs a call reads, or None where anything else goes into it."""
+    # Keras itself notes `mask=None` and `training=False`.
+    options = {name for name, value in node["kwargs"].items() if value is not None and value is not False}
+    if len(node["args"]) != 1 or options:
+        return None
+    (given,) = node["args"]
+    tensors = given if isinstance(given, list) else [given]
+    if not all(isinstance(tensor, dict) and tensor.get("class_name") == "__keras_tensor__" for tensor in tensors):
+        return None
+    return [tensor["config"]["keras_history"][0] for tensor in tensors]
 
 
-def settle(values: dict[str, Value], name: str) -> tf.Tensor:
-    """A layer's output as a tensor, computed now if it had been put off."""
-    if isinstance(values[name], Convolution | Padded):
-        values[name] = values[name].run()
-    return values[name]
+def in_float32(layer: Any) -> bool:
+    """Whether a layer computes in float32, as all folding does."""
+    return getattr(layer, "compute_dtype", "float32") == "float32"
 
 
-def apply(layer: keras.Layer, inputs: list[Value], training: bool, fixed: bool) -> Value:
-    """A layer's output, or what it needs where that is put off."""
-    first = inputs[0]
-    if is_plain_convolution(layer):
-        padding = layer.padding.upper()
-        if isinstance(first, Padded) and padding == "VALID":
-            first, padding = first.value, first.padding
-        with weights(fixed):
-            kernel = tf.convert_to_tensor(layer.kernel)
-            bias = tf.convert_to_tensor(layer.bias) if layer.use_bias else None
-        return Convolution(tensor(first), kernel, bias, layer.strides, padding)
-    if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3):
-        return normalize(layer, first, fixed)
-    if isinstance(layer, keras.layers.ZeroPadding2D) and layer.data_format == "channels_last":
-        return Padded(tensor(first), [[0, 0], *map(list, layer.padding), [0, 0]])
-    tensors = [tensor(value) for value in inputs]
-    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu:
-        return tf.nn.relu(tensors[0])
-    if isinstance(layer, keras.layers.Add) and len(tensors) == 2:
-        return tf.add(*tensors)
-    if isinstance(layer, keras.layers.Dropout):
-        return layer(tensors[0], training=training)
-    return layer(tensors if len(tensors) > 1 else tensors[0])
+def fold_layers(graph: Graph) -> tuple[dict[str, Convolution], set[str]]:
+    """The convolutions by name, and the layers that have nothing left to do since a convolution does it."""
+    readers = Counter(name for read in graph.sources.values() for name in read) + Counter(graph.output_names)
+    convolutions: dict[str, Convolution] = {}
+    passed_on: set[str] = set()
+    for name, layer in graph.layers.items():
+        # What several layers read, or what is put out, has to be there as it is.
+        source = next((each for each in graph.sources[name] if readers[each] == 1), None)
+        if is_plain_convolution(layer):
+            convolutions[name] = Convolution(layer, layer.padding.upper())
+            if is_plain_padding(graph.layers.get(source)) and layer.padding == "valid":
+                convolutions[name].padding = [[0, 0], *map(list, graph.layers[source].padding), [0, 0]]
+                passed_on.add(source)
+        elif is_plain_normalization(layer) and source in convolutions:
+            convolutions[source].normalization = layer
+            passed_on.add(name)
+    return convolutions, passed_on
 
 
-def weights(fixed: bool) -> AbstractContextManager:
-    """Where weights are computed: fixed ones before the function around it is compiled, others in each of its calls."""
-    return tf.init_scope() if fixed else nullcontext()
-
-
-def is_plain_convolution(layer: keras.Layer) -> bool:
+def is_plain_convolution(layer: Any) -> bool:
     """Whether a layer is a convolution that `Convolution` can stand for."""
     return (
-        isinstance(layer, keras.layers.Conv2D)
+        type(layer) is keras.layers.Conv2D
         and layer.groups == 1
         and layer.dilation_rate == (1, 1)
         and layer.data_format == "channels_last"
@@ -135,19 +144,33 @@ def is_plain_convolution(layer: keras.Layer) -> bool:
     )
 
 
-def normalize(layer: keras.layers.BatchNormalization, value: Value, fixed: bool) -> Value:
-    """A batch normalization in inference mode, folded into the convolution before it if there is one."""
-    with weights(fixed):
-        scale = tf.math.rsqrt(layer.moving_variance + layer.epsilon)
-        scale = scale * layer.gamma if layer.scale else scale
-        shift = -layer.moving_mean * scale
-        shift = shift + layer.beta if layer.center else shift
-        if isinstance(value, Convolution):
-            bias = shift if value.bias is None else value.bias * scale + shift
-            return replace(value, kernel=value.kernel * scale, bias=bias)
-    return tensor(value) * scale + shift
+def is_plain_padding(layer: Any) -> bool:
+    """Whether a layer puts zeros around a picture, its channels last."""
+    return type(layer) is keras.layers.ZeroPadding2D and layer.data_format == "channels_last"
 
 
-def tensor(value: Value) -> tf.Tensor:
-    """A value as a tensor."""
-    return value.run() if isinstance(value, Convolution | Padded) else value
+def is_plain_normalization(layer: Any) -> bool:
+    """Whether a layer is a batch normalization of the channels, which are last."""
+    return type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, 3)
+
+
+def scale_and_shift(layer: keras.layers.BatchNormalization) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a batch normalization multiplies each channel by and then adds to it; no gradient passes into it."""
+    scale = tf.math.rsqrt(layer.moving_variance + layer.epsilon)
+    scale = scale * layer.gamma if layer.scale else scale
+    shift = -layer.moving_mean * scale
+    shift = shift + layer.beta if layer.center else shift
+    return tf.stop_gradient(scale), tf.stop_gradient(shift)
+
+
+def apply(layer: Any, inputs: list[tf.Tensor], training: bool) -> tf.Tensor:
+    """A layer's output."""
+    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu:
+        return tf.nn.relu(inputs[0])
+    if isinstance(layer, keras.layers.Add) and len(inputs) == 2:
+        return tf.add(*inputs)
+    if isinstance(layer, keras.layers.Dropout):
+        return layer(inputs[0], training=training)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return layer(inputs[0], training=False)
+    return layer(inputs if len(inputs) > 1 else inputs[0])

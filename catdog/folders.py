@@ -26,7 +26,7 @@ def allowed_roots() -> list[Path]:
 
 def allowed_folder(text: str) -> Path:
     """The folder that a visitor named; raises `Refused` unless it lies, links followed, below an allowed root."""
-    folder = Path(text.strip() or ".").expanduser()
+    folder = Path(text.strip() or ".")
     if not is_allowed(folder):
         roots = " or ".join(map(str, allowed_roots()))
         raise Refused(f"{text} is not below {roots}, where this app may read: put the photos there.")

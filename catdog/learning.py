@@ -17,7 +17,7 @@ from catdog.activations import Source, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.evaluation import accuracy, cross_entropy
 from catdog.folded import fold
-from catdog.runs import Run
+from catdog.runs import Run, read_events
 
 PHASES = ("head", "fine-tune")
 
@@ -39,6 +39,11 @@ class Phase:
     views: int
 
 
+def same_epoch(event: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two events are of the same epoch of the same phase."""
+    return (event["phase"], event["epoch"]) == (other["phase"], other["epoch"])
+
+
 @dataclass
 class Best:
     """The best epoch so far: its event, its validation probabilities (n, classes), and what had been learned."""
@@ -50,6 +55,10 @@ class Best:
     def is_beaten_by(self, event: dict[str, Any]) -> bool:
         """Whether an epoch has a higher validation accuracy or, with the same, a lower validation loss."""
         return (-event["val_accuracy"], event["val_loss"]) < (-self.event["val_accuracy"], self.event["val_loss"])
+
+    def is_of(self, event: dict[str, Any]) -> bool:
+        """Whether this is the epoch itself, as where it was interrupted after its best had been written."""
+        return same_epoch(event, self.event)
 
 
 @dataclass
@@ -78,6 +87,7 @@ class Learning:
         optimizer = keras.optimizers.Adam(phase.learning_rate, name=phase.name.replace("-", "_"))
         optimizer.build(phase.network.trainable_variables)
         self.restore(phase, optimizer)
+        self.last = {}  # A later phase goes on from here, and not from where the checkpoint was.
         step = compiled_step(phase.network, optimizer)
         predict = compiled_prediction(phase.network)
         for epoch in range(first, phase.epochs + 1):
@@ -95,7 +105,7 @@ class Learning:
                 "learning_rate": phase.learning_rate,
                 "seconds": round(time.monotonic() - started, 3),
             }
-            event["best"] = self.best is None or self.best.is_beaten_by(event)
+            event["best"] = self.best is None or self.best.is_beaten_by(event) or self.best.is_of(event)
             variables = {variable.path: variable.numpy() for variable in phase.network.trainable_variables}
             if event["best"]:
                 self.best = Best(event, probabilities, variables)
@@ -104,7 +114,7 @@ class Learning:
             self.done[phase.name] = epoch
             # The best epoch was written first, so that the last never runs ahead of it.
             variables |= {f"optimizer/{variable.path}": variable.numpy() for variable in optimizer.variables}
-            write_arrays(self.file("last"), variables, done=self.done, epochs=self.epochs)
+            write_arrays(self.file("last"), variables, done=self.done, epochs=self.epochs, event=event)
             self.run.event("epoch", **event)
 
     def train_epoch(self, phase: Phase, epoch: int, step: Callable) -> tuple[float, float]:
@@ -151,6 +161,10 @@ class Learning:
         self.done, self.epochs = position["done"], position["epochs"]
         probabilities = best[0].pop("probabilities")
         self.best = Best(best[1]["event"], probabilities, best[0])
+        # The process may have ended between the checkpoint and the event.
+        written = [event for event in read_events(self.run.folder)[0] if event["event"] == "epoch"]
+        if not any(same_epoch(event, position["event"]) for event in written):
+            self.run.event("epoch", **position["event"])
 
     def restore(self, phase: Phase, optimizer: keras.Optimizer | None) -> None:
         """Give the phase's variables, and its optimizer's, the values that the checkpoint has for them."""

@@ -96,7 +96,9 @@ class Run:
     def set_state(self, state: str, message: str = "") -> None:
         """Write the run's state (queued, running, done, stopped or failed), with a sentence where there is one."""
         with self.writing:
-            started = self.status.get("started", time.time())
+            # Whoever made the folder wrote down when.
+            before = self.status or read_json(self.folder / "status.json")
+            started = found_in(before, "started", kind=NUMBER) or time.time()
             self.status = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), "started": started}
             self.status |= {"updated": time.time(), "message": message}
             write_json(self.folder / "status.json", self.status)
@@ -193,6 +195,12 @@ class Run:
                 signal.signal(number, handler)
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let no other process work on this run meanwhile; raises `Refused` where one does."""
+        with working_lock(self.folder):
+            yield
+
+    @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until no other run of the same runs folder is working; raises `Stopped` if asked to meanwhile."""
         lock = FileLock(self.folder.parent / ".lock")
@@ -202,6 +210,8 @@ class Run:
                 break
             except Timeout:
                 waiting = "Waiting for another run to end."
+                if self.status.get("message") != waiting:
+                    self.event("note", message=waiting)
                 if self.status.get("message") != waiting or time.time() - self.status["updated"] > HEARTBEAT_SECONDS:
                     self.set_state("queued", waiting)
             if self.stop_requested():
@@ -212,6 +222,21 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+@contextmanager
+def working_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of whoever works on a run; raises `Refused` where somebody does, however silent they are."""
+    (folder / "checkpoint").mkdir(exist_ok=True)
+    lock = FileLock(folder / "checkpoint" / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Refused(f"The run in {folder} is running already.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def describe_failure(error: Exception, folder: Path) -> str:
@@ -251,10 +276,12 @@ def reopen_run(folder: Path | str) -> tuple[Run, TrainConfig]:
         raise Refused(f"The run in {folder} is done: there is nothing to resume.")
     config = read_config(folder)
     run = Run(folder)
+    run.status = {"started": time.time()}
     try:
-        (folder / "stop").unlink(missing_ok=True)
-        end_last_line(folder / "events.jsonl")
-        run.set_state("queued")
+        with working_lock(folder):
+            (folder / "stop").unlink(missing_ok=True)
+            end_last_line(folder / "events.jsonl")
+            run.set_state("queued")
     except OSError as error:
         raise Refused(f"The run in {folder} can't be continued ({error.strerror}).") from None
     return run, config

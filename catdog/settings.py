@@ -8,6 +8,7 @@ from typing import Any
 from catdog.errors import Refused
 
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
+BUNDLED = "starter"  # the name of the backbone, and of the classifier, that come along
 BACKBONES = ("auto", "imagenet", "starter")
 FREEZE_DEPTHS = ("none", *STAGES)
 
@@ -67,7 +68,7 @@ class TrainConfig:
     augment: str = setting(
         "none",
         "Augmentation",
-        "mirror shows each training photo also as its mirror image.",
+        "mirror shows each training photo sometimes as its mirror image, drawn anew in each epoch.",
         choices=("none", "mirror"),
     )
     # Concerns training photos alone: whatever is reported is computed in float32.

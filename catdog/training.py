@@ -17,9 +17,9 @@ from catdog.evaluation import classify_photos, evaluate_probabilities, write_pre
 from catdog.learning import Diverged, Learning, Phase
 from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, labels_of
 from catdog.photos import digest_files
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, read_json, versions, write_json
+from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, found_in, read_json, versions, write_json
 from catdog.settings import TrainConfig
-from catdog.shelves import make_room, shelves_folder
+from catdog.shelves import make_room, readable_size, shelves_folder
 
 EXTRACTED_SPLITS = ("train", "validation")
 
@@ -38,13 +38,16 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         photo_set = find_photo_set(config.data, config.seed)
 
         # Backbone: the pre-trained network, its 1000 classes replaced by these.
-        make_deterministic(config.seed)
         backbone = choose_backbone(config.backbone, run)
+        make_deterministic(config.seed)
         model = build_classifier(backbone.model, len(photo_set.class_names))
 
         # Activations: what is frozen runs once.
-        extracted = extract_splits(config, run, model, backbone, photo_set)
-        note_what_was_found(config, run, backbone, photo_set, extracted)
+        digests = digest_photos(photo_set)
+        require_as_before(run, backbone, photo_set, digests)
+        extracted = extract_splits(config, run, model, backbone, photo_set, digests)
+        require_every_class(photo_set, extracted)
+        note_what_was_found(config, run, backbone, photo_set, extracted, digests)
 
         # Head, then fine-tuning: from the checkpoint on, if there is one.
         learning, ended = learn(config, run, model, extracted)
@@ -53,6 +56,7 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         run.event("phase", phase="evaluation")
         learning.put_back_best(model)
         report = evaluate(config, run, model, photo_set, extracted, learning)
+        note_what_was_found(config, run, backbone, photo_set, extracted, digests)
 
         # Files: the classifier in both formats, and the result.
         result = save(config, run, model, backbone, photo_set, extracted, report)
@@ -89,7 +93,9 @@ def choose_backbone(source: str, run: Run) -> Backbone:
             "progress", last=done == total, done=done, total=total, per_second=done / seconds if seconds else 0.0
         )
 
-    backbone = load_backbone(source, on_progress, run.stop_requested)
+    # A resumed run goes on from the backbone that it began with, whatever could be had now.
+    before = found_in(read_json(run.folder / "config.json"), "backbone", "name", kind=str)
+    backbone = load_backbone(before or source, on_progress, run.stop_requested)
     if backbone.note:
         run.event("note", message=backbone.note)
     return backbone
@@ -101,11 +107,15 @@ def views_of(config: TrainConfig) -> int:
 
 
 def extract_splits(
-    config: TrainConfig, run: Run, model: keras.Model, backbone: Backbone, photo_set: PhotoSet
+    config: TrainConfig,
+    run: Run,
+    model: keras.Model,
+    backbone: Backbone,
+    photo_set: PhotoSet,
+    digests: dict[str, list[str]],
 ) -> dict[str, Extracted]:
     """The pooled features, and where kept the activations at the freeze boundary, of training and validation."""
     run.event("phase", phase="features")
-    digests = {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
     try:
         return extract_into(shelves_folder(), config, run, model, backbone, photo_set, digests)
     except OSError as error:
@@ -157,50 +167,83 @@ def prepare_extraction(
     photo_set: PhotoSet,
     digests: dict[str, list[str]],
 ) -> Extraction:
-    """The extraction up to the freeze boundary, if fine-tuning starts there and the disk holds it for every photo."""
+    """The extraction up to the freeze boundary, if fine-tuning starts there and there is room for every photo.
+
+    Where there is none for the pooled features either, they go into the run's own folder.
+    """
     pooled = model.get_layer("pooled").output
     bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
-    common = backbone.digest, config.image_size
+    kept = {None: "features, so the next run computes them anew"}
     if config.fine_tune_epochs and config.freeze_depth not in ("none", "conv5"):
-        boundary = model.get_layer(stage_ends(model)[config.freeze_depth]).output
-        network = keras.Model(model.inputs[0], [boundary, pooled])
-        extraction = Extraction(network, *common, config.freeze_depth, parent, bfloat16)
+        kept = {config.freeze_depth: "activations, so each epoch computes them anew", **kept}
+    for boundary, what in kept.items():
+        outputs = [model.get_layer(stage_ends(model)[boundary]).output, pooled] if boundary else pooled
+        network = keras.Model(model.inputs[0], outputs)
+        common = network, backbone.digest, config.image_size, boundary
+        extraction = Extraction(*common, parent, bfloat16)
         needed = sum(
             extraction.missing_bytes(photo_set.splits[split], digests[split], views, precise)
             for split, views, precise in (("train", views_of(config), False), ("validation", 1, True))
         )
-        if make_room(needed):
+        if make_room(needed, parent):
             return extraction
-        run.event(
-            "note",
-            message=f"There is no room to keep {needed / 1e9:.1f} GB of activations, so each epoch computes them anew.",
-        )
-    return Extraction(keras.Model(model.inputs[0], pooled), *common, None, parent, bfloat16)
+        run.event("note", message=f"There is no room to keep {readable_size(needed)} of {what}.")
+    return Extraction(*common, run.checkpoint_folder / "activations", bfloat16)
+
+
+def digest_photos(photo_set: PhotoSet) -> dict[str, list[str]]:
+    """The digest of each training and validation photo's content; empty for a file that can't be read."""
+    return {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
+
+
+def photo_set_digest(photo_set: PhotoSet, digests: dict[str, list[str]]) -> str:
+    """One digest of which photos, by content, are of which class and for what; wherever they lie."""
+    rows = sorted(
+        f"{split}/{photo_set.class_names[photo.label]}/{digest}\n"
+        for split in EXTRACTED_SPLITS
+        for photo, digest in zip(photo_set.splits[split], digests[split], strict=True)
+    )
+    return hashlib.sha256("".join(rows).encode(errors="surrogateescape")).hexdigest()
+
+
+def require_as_before(run: Run, backbone: Backbone, photo_set: PhotoSet, digests: dict[str, list[str]]) -> None:
+    """Raise `Refused` if a resumed run began with other photos or with another backbone."""
+    before = read_json(run.folder / "config.json")
+    now = {"photos": photo_set_digest(photo_set, digests), "backbone": backbone.digest}
+    for name, digest in now.items():
+        if found_in(before, name, "digest", kind=str) not in (None, digest):
+            are = "The photos are" if name == "photos" else "The backbone is"
+            raise Refused(f"{are} not what the run began with: start a new run instead of resuming it.")
+
+
+def require_every_class(photo_set: PhotoSet, extracted: dict[str, Extracted]) -> None:
+    """Raise `Refused` unless each class has a photo that can be read in training and in validation."""
+    for split, found in extracted.items():
+        for label in set(range(len(photo_set.class_names))) - {photo.label for photo in found.photos}:
+            reason = f" ({found.left_out[0].sentence.rstrip('.')})" if found.left_out else ""
+            name = photo_set.class_names[label]
+            raise Refused(f"No {split} photo of the class {name} can be read{reason}: mend or replace some.")
 
 
 def note_what_was_found(
-    config: TrainConfig, run: Run, backbone: Backbone, photo_set: PhotoSet, extracted: dict[str, Extracted]
+    config: TrainConfig,
+    run: Run,
+    backbone: Backbone,
+    photo_set: PhotoSet,
+    extracted: dict[str, Extracted],
+    digests: dict[str, list[str]],
 ) -> None:
-    """Complete `config.json`; raises `Refused` if a resumed run began with other photos or another backbone."""
-    digest = hashlib.sha256()
-    for split, found in extracted.items():
-        for photo, content in zip(found.photos, found.digests, strict=True):
-            digest.update(f"{split}/{photo_set.class_names[photo.label]}/{content}\n".encode())
-    found = {
-        "class_names": list(photo_set.class_names),
-        "backbone": {"name": backbone.name, "digest": backbone.digest, "note": backbone.note},
-        "photos": {
-            "digest": digest.hexdigest(),
+    """Complete `config.json` with what the run's photos and its backbone turned out to be."""
+    run.write_config(
+        config,
+        class_names=list(photo_set.class_names),
+        backbone={"name": backbone.name, "digest": backbone.digest, "note": backbone.note},
+        photos={
+            "digest": photo_set_digest(photo_set, digests),
             "counts": photo_set.counts(),
             "left_out": [left_out._asdict() | {"path": str(left_out.path)} for left_out in all_left_out(extracted)],
         },
-    }
-    before = read_json(run.folder / "config.json")
-    for what, path in {"photos": ("photos", "digest"), "backbone": ("backbone", "digest")}.items():
-        old = before.get(path[0], {}).get(path[1])
-        if old and old != found[path[0]][path[1]]:
-            raise Refused(f"The {what} have changed since the run began: start a new run instead of resuming it.")
-    run.write_config(config, **found)
+    )
 
 
 def all_left_out(extracted: dict[str, Extracted]) -> list[LeftOut]:

@@ -115,8 +115,27 @@ def test_wrong_hash_is_refused_and_nothing_kept(mirror):
     assert not [path for path in (backbone.cache_folder() / "backbones").iterdir() if path.suffix in (".h5", ".keras")]
 
 
-def test_auto_takes_imagenet_where_it_can_be_had(mirror):
-    assert load_backbone("auto").name == "imagenet"
+def test_auto_takes_imagenet_where_it_can_be_had_and_says_why(mirror):
+    first, second = load_backbone("auto"), load_backbone("auto")
+    assert (first.name, second.name) == ("imagenet", "imagenet")
+    assert first.note == "auto took the ImageNet backbone, which could be downloaded."
+    assert second.note == "auto took the ImageNet backbone, which lies in the cache."
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again_and_known_by_its_weights(mirror):
+    digest = load_backbone("imagenet").digest
+    backbone.imagenet_file().write_bytes(b"damaged")
+    again = load_backbone("imagenet")
+    assert len(mirror.asked) == 2
+    assert again.digest == digest
+
+
+def test_auto_falls_back_where_the_cache_cannot_be_written(monkeypatch, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
+    found = load_backbone("auto")
+    assert found.name == "starter"
+    assert "can't be written" in found.note
 
 
 def test_auto_falls_back_to_the_starter_and_says_why(monkeypatch, tmp_path):
@@ -125,7 +144,7 @@ def test_auto_falls_back_to_the_starter_and_says_why(monkeypatch, tmp_path):
     monkeypatch.setenv("CATDOG_WEIGHTS_URL", f"http://127.0.0.1:{closed_port()}/weights.h5")
     found = load_backbone("auto")
     assert found.name == "starter"
-    assert found.digest == hashlib.sha256(STARTER_FILE.read_bytes()).hexdigest()
+    assert found.digest == load_backbone("starter").digest
     assert found.note.startswith("auto took the starter backbone, since ImageNet's can't be had: The ImageNet weights")
     assert "127.0.0.1" in found.note
 

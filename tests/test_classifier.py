@@ -157,6 +157,25 @@ def test_names_that_contradict_the_model_are_refused(tmp_path):
         load_classifier(tmp_path / "model.keras")
 
 
+@pytest.mark.parametrize(
+    ("info", "telling"),
+    [
+        ({"class_names": 5}, "not a list of names"),
+        ({"class_names": "ab"}, "not a list of names"),
+        ({"class_names": ["cats", ""]}, "not a list of names"),
+        ({"class_names": ["cats", "cats"]}, "names 1 classes"),
+        ({"image_size": "x"}, "Image size must be"),
+        ({"image_size": -5}, "Image size must be"),
+        ({"image_size": 1_000_000}, "Image size must be"),
+    ],
+)
+def test_a_damaged_description_is_refused(tmp_path, info, telling):
+    write_foreign(tmp_path / "model.keras")
+    (tmp_path / "classifier.json").write_text(json.dumps(info))
+    with pytest.raises(Refused, match=telling):
+        load_classifier(tmp_path / "model.keras")
+
+
 def test_missing_ones_are_refused(tmp_path):
     with pytest.raises(Refused, match="There is no classifier in"):
         load_classifier(tmp_path)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from http_server import clear_proxies, closed_port
-from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python
+from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python, small_config
 
 from catdog.__main__ import main
-from catdog.runs import read_events, read_status
+from catdog.runs import create_run, read_events, read_status
+from catdog.training import train
 
 
 @pytest.fixture
@@ -217,6 +218,32 @@ def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, 
     again = run_python("-m", "catdog", "train", str(drawings), "--out", "run", "--resume", "--seed", "5", cwd=tmp_path)
     assert again.returncode == 2
     assert again.stderr == "The run in run began with --seed 0, not 5.\n"
+
+
+def test_a_stopped_run_is_resumed_to_its_end(drawings, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    run = create_run(small_config(drawings, head_epochs=4), "run")
+    run.listen = lambda event: event["event"] == "epoch" and run.asked_to_stop.set()
+    train(run_config := small_config(drawings, head_epochs=4), run)
+    assert read_status(run.folder)["state"] == "stopped"
+    moved = tmp_path / "moved"
+    shutil.copytree(drawings, moved)
+    assert main(["train", str(moved), "--out", "run", "--resume", "--json"]) == 0
+    result = one_json_object(capfd.readouterr().out)
+    assert result["epochs"] == run_config.head_epochs
+    assert read_status(run.folder)["state"] == "done"
+    assert main(["train", str(moved), "--out", "run", "--resume"]) == 2
+    assert "is done: there is nothing to resume" in capfd.readouterr().err
+
+
+def test_two_processes_never_work_on_one_run(drawings, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    run = create_run(small_config(drawings), "run")
+    run.set_state("stopped")
+    with run.alone():
+        assert main(["train", str(drawings), "--out", "run", "--resume"]) == 2
+    assert "is running already" in capfd.readouterr().err
+    assert read_status(run.folder)["state"] == "stopped"
 
 
 def test_help_shows_every_setting_with_its_default(capfd):

@@ -1,5 +1,6 @@
 """Whole runs on drawings: both phases, every setting, stopping, resuming, and what is left in the folder."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -116,10 +117,13 @@ def test_every_freeze_depth_trains_only_what_comes_after(drawings, tmp_path, fre
 def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch):
     config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.0001, head_epochs=1)
     kept = train(config, tmp_path / "kept")
-    monkeypatch.setattr(training, "make_room", lambda needed: False)
+    monkeypatch.setattr(training, "make_room", lambda needed, parent: False)
     anew = train(config, tmp_path / "anew")
-    (note,) = events_of(tmp_path / "anew", "note")
-    assert "no room" in note["message"]
+    notes = [note["message"] for note in events_of(tmp_path / "anew", "note")]
+    assert [note.split(" of ")[1] for note in notes] == [
+        "activations, so each epoch computes them anew.",
+        "features, so the next run computes them anew.",
+    ]
     assert kept["accuracy"] == anew["accuracy"]
     assert kept["loss"] == pytest.approx(anew["loss"], abs=0.002)
     last = [events_of(tmp_path / name, "epoch")[-1] for name in ("kept", "anew")]
@@ -154,18 +158,19 @@ def test_two_processes_with_one_seed_write_the_same_predictions(drawings, tmp_pa
     assert first != other
 
 
-def test_a_stopped_run_keeps_its_best_and_resumes_to_the_same_end(drawings, tmp_path):
+@pytest.mark.parametrize(("phase", "epoch", "epochs"), [("head", 2, 2), ("fine-tune", 1, 4)])
+def test_a_stopped_run_keeps_its_best_and_resumes_to_the_same_end(drawings, tmp_path, phase, epoch, epochs):
     config = small_config(drawings, head_epochs=3, fine_tune_epochs=2, fine_tune_learning_rate=0.001)
     undisturbed = train(config, tmp_path / "undisturbed")
     run = create_run(config, tmp_path / "stopped")
 
     def listen(event):
-        if event["event"] == "epoch" and event["phase"] == "fine-tune":
+        if event["event"] == "epoch" and (event["phase"], event["epoch"]) == (phase, epoch):
             (run.folder / "stop").touch()
 
     run.listen = listen
     result = train(config, run)
-    assert result["epochs"] == 4
+    assert result["epochs"] == epochs
     assert read_status(run.folder)["state"] == "stopped"
     assert (run.folder / "cat_dog_classifier.keras").exists()
 
@@ -208,7 +213,7 @@ def test_resuming_with_other_photos_is_refused(drawings, tmp_path):
     train(config, run)
     Image.new("RGB", (50, 50)).save(photos / "train" / "cats" / "new.png")
     resumed, config = reopen_run(run.folder)
-    with pytest.raises(Refused, match="photos have changed since the run began"):
+    with pytest.raises(Refused, match="photos are not what the run began with"):
         train(config, resumed)
 
 
@@ -243,6 +248,52 @@ def test_odd_folders_are_trained_through(drawings, tmp_path):
     report = read_json(tmp_path / "run" / "report.json")
     assert np.array(report["confusion"]).shape == (3, 3)
     assert np.array(report["confusion"]).sum() == 52
+
+
+def test_a_class_without_a_readable_validation_photo_is_refused(drawings, tmp_path, monkeypatch):
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
+    photos = tmp_path / "photos"
+    shutil.copytree(drawings, photos)
+    dogs = sorted((photos / "validation" / "dogs").iterdir())
+    for path in dogs[1:]:
+        path.write_text("no photo")
+    # The first one passes the quick look that comes before any work, and has gone when its turn comes.
+    run = create_run(small_config(photos), tmp_path / "run")
+    run.listen = lambda event: event.get("phase") == "features" and dogs[0].write_text("no photo either")
+    with pytest.raises(Refused, match="No validation photo of the class dogs can be read"):
+        train(small_config(photos), run)
+
+
+def predictions_of(folder: Path) -> tuple[list[str], list[float]]:
+    """The labels and the probabilities of cats in a run's predictions."""
+    with (folder / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [row["label"] for row in rows], [float(row["probability_cats"]) for row in rows]
+
+
+def test_what_other_photo_sets_left_in_the_cache_makes_no_difference(drawings, tmp_path, monkeypatch):
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cold"))
+    train(small_config(drawings), tmp_path / "from cold")
+    monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "warm"))
+    some = tmp_path / "some"
+    shutil.copytree(drawings, some)
+    for path in sorted((some / "train").rglob("*.jpg"))[::3]:
+        path.unlink()
+    train(small_config(some), tmp_path / "filling")
+    train(small_config(drawings), tmp_path / "from warm")
+    # A photo's features differ in the last digits with the place that it had in its batch.
+    (labels, cold), (labels_too, warm) = (predictions_of(tmp_path / name) for name in ("from cold", "from warm"))
+    assert labels == labels_too
+    assert cold == pytest.approx(warm, abs=1e-5)
+
+
+def test_left_out_test_photos_are_listed_by_name(drawings, tmp_path):
+    copy_photos(drawings, tmp_path / "data", {"train": "train", "validation": "validation"})
+    copy_photos(drawings, tmp_path / "data", {"validation": "test"})
+    (tmp_path / "data" / "test" / "cats" / "letter.jpg").write_text("Dear cat, ")
+    train(small_config(tmp_path / "data"), tmp_path / "run")
+    (left_out,) = read_json(tmp_path / "run" / "config.json")["photos"]["left_out"]
+    assert Path(left_out["path"]).name == "letter.jpg"
 
 
 def test_a_flat_folder_is_split_and_trained(drawings, tmp_path):

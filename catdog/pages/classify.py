@@ -13,8 +13,8 @@ from catdog.errors import CatdogError
 from catdog.pages.words import moment, percent, plain
 from catdog.photos import ENDINGS, UnreadablePhoto, open_picture
 from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
+from catdog.settings import BUNDLED
 
-BUNDLED = "starter"
 CARD_WIDTH = 320  # pixels of a card's picture
 MOST_CLASSIFIERS = 3  # loaded at a time, for all visitors together
 

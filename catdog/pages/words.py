@@ -42,5 +42,8 @@ def moment(timestamp: float) -> str:
         zone = ZoneInfo(st.context.timezone) if st.context.timezone else None
     except (ZoneInfoNotFoundError, ValueError):
         zone = None
-    then, now = datetime.fromtimestamp(timestamp, zone), datetime.now(zone)
+    try:
+        then, now = datetime.fromtimestamp(timestamp, zone), datetime.now(zone)
+    except (ValueError, OverflowError, OSError):
+        return "an unknown time"
     return f"{then:%H:%M}" if then.date() == now.date() else f"{then.day} {then:%b %H:%M}"

@@ -1,0 +1,102 @@
+"""What can be typed on the command line: the commands and their flags."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from catdog.errors import Refused
+from catdog.runs import H5_FILE
+from catdog.settings import SETTINGS, checked
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses wrong flags in one sentence, without the usage lines."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `Refused` with argparse's own words."""
+        message = message.removeprefix("argument ")
+        raise Refused(f"{message[:1].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def setting_parser(name: str) -> Callable[[str], Any]:
+    """What argparse calls to turn a flag's text into a setting's value."""
+
+    def parse(text: str) -> Any:
+        try:
+            return checked(SETTINGS[name], text)
+        except Refused as error:
+            raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+    return parse
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting but the photos, and those of the run's folder."""
+    for name, field in SETTINGS.items():
+        if name == "data":
+            continue
+        choices = field.metadata.get("choices")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=setting_parser(name),
+            default=argparse.SUPPRESS,
+            metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
+            help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
+        )
+    parser.add_argument("--out", metavar="RUN_DIR", help="Folder for the run, empty or absent; default: runs/<id>.")
+    parser.add_argument("--resume", action="store_true", help="Continue the stopped or lost run in --out.")
+    parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="python -m catdog", description="Train cat-or-dog classifiers, and use them.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    train = commands.add_parser("train", help="train a classifier on a folder of photos", allow_abbrev=False)
+    train.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
+    add_train_arguments(train)
+
+    work = commands.add_parser("work", help="do the work of a run that a page has made", allow_abbrev=False)
+    work.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
+
+    classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
+    classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
+    classify.add_argument("photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through.")
+    classify.add_argument("--csv", metavar="FILE", help="Also write the answers to a CSV file.")
+    classify.add_argument("--json", action="store_true", help="Print the answers as one JSON object.")
+
+    evaluate = commands.add_parser("evaluate", help="say how good a classifier is", allow_abbrev=False)
+    evaluate.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
+    evaluate.add_argument("data", metavar="DATA", help="A folder of labelled photos.")
+    evaluate.add_argument("--json", action="store_true", help="Print the figures as one JSON object.")
+
+    check = commands.add_parser(
+        "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
+    )
+    check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
+    check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+
+    samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
+    samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")
+    samples.add_argument("folder", metavar="FOLDER", help="Folder to put them in, empty or absent.")
+    samples.add_argument("--seed", type=setting_parser("seed"), default=0, help="For drawings. Default: 0")
+
+    cache = commands.add_parser(
+        "cache", help="show or clear what was kept of photos for later runs", allow_abbrev=False
+    )
+    cache.add_argument("--clear", action="store_true", help="Remove all of it.")
+    cache.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+    return parser
+
+
+def build_script_parser() -> Parser:
+    """The parser of the original recipe's script: the flags of train, and --data."""
+    parser = Parser(prog="python cat_dog_classifier.py", allow_abbrev=False)
+    parser.add_argument("--data", default="data", help=f"{SETTINGS['data'].metadata['help']} Default: data")
+    add_train_arguments(parser)
+    parser.set_defaults(command="train", also_write=Path(H5_FILE))
+    return parser
