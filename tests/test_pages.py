@@ -15,7 +15,7 @@ from catdog import jobs
 from catdog.__main__ import main
 from catdog.errors import Refused
 from catdog.pages import choose_photos
-from catdog.pages.words import decimal, duration, percent, plain
+from catdog.pages.words import decimal, duration, moment, percent, plain
 from catdog.photo_sets import photos_below
 from catdog.runs import create_run
 from catdog.settings import TrainConfig
@@ -176,12 +176,21 @@ def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_fa
     outside = tmp_path_factory.mktemp("outside") / "photos"
     shutil.copytree(drawings, outside)
     (place / "link").symlink_to(outside, target_is_directory=True)
-    for folder in (str(outside), "../", "link", str(place / "link"), "/"):
+    for folder in (str(outside), "../", "link", str(place / "link"), "/", "a\0b"):
         # AppTest can't type into a select box, so what would be typed is among its options.
         monkeypatch.setattr(choose_photos, "suggested_folders", lambda folder=folder: [folder])
         app = open_page("train")
         assert "this app may read" in texts(app)
         assert button(app, "Train").disabled
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser", "~", "nowhere", "*"])
+def test_a_folder_that_is_not_there_gets_a_sentence(place, monkeypatch, text):
+    (place / "data").mkdir()
+    monkeypatch.setattr(choose_photos, "suggested_folders", lambda: [text])
+    app = open_page("train")
+    assert "There is no folder" in texts(app)
+    assert button(app, "Train").disabled
 
 
 @pytest.mark.parametrize("name", ["train/cats/zzz.jpg", "train/secrets", "test"])
@@ -338,6 +347,7 @@ def test_a_run_is_deleted_whole_but_not_while_it_works(place, trained):
         (percent(0.00001), "0.1 %"),
         (percent(1), "100 %"),
         (percent(0), "0 %"),
+        (moment(1e15), "an unknown time"),
         (decimal(0.00001), "0.00001"),
         (decimal(0.5), "0.5"),
         (decimal(1.0), "1"),
