@@ -57,7 +57,7 @@ class KeptActivations:
 
 @dataclass
 class PhotoPixels:
-    """The photos themselves, read anew for each batch, for a network that nothing was kept of."""
+    """The photos themselves, read anew for each batch, for a network of which nothing is frozen."""
 
     photos: Sequence[Photo]
     image_size: int
@@ -67,7 +67,11 @@ class PhotoPixels:
 
     def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Read and, where asked, mirror the photos; raises `Failed` where one has gone since training began."""
-        rows = np.empty((len(indices), self.image_size, self.image_size, 3), np.float32)
+        return self.pixels(indices, views).astype(np.float32)
+
+    def pixels(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """The same as uint8 (n, image_size, image_size, 3)."""
+        rows = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
         paths = [self.photos[index].path for index in indices]
         for row, (photo, view) in enumerate(zip(read_ahead(paths, self.image_size), views, strict=True)):
             if photo.pixels is None:
@@ -77,14 +81,32 @@ class PhotoPixels:
 
 
 @dataclass
+class ComputedActivations:
+    """Activations computed anew for each batch, and rounded as if they had been kept, so that the same is learned."""
+
+    photos: PhotoPixels
+    run: Callable[[np.ndarray], list[tf.Tensor]]
+    dtype: type[np.floating]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Run the photos through the frozen network; raises `Failed` where one has gone since training began."""
+        pixels = self.photos.pixels(indices, views)
+        parts = [pixels[start : start + NETWORK_BATCH] for start in range(0, len(pixels), NETWORK_BATCH)]
+        return np.concatenate([self.run(part)[0].numpy() for part in parts]).astype(self.dtype).astype(np.float32)
+
+
+@dataclass
 class Extracted:
-    """The readable photos of one split, and what was kept of them: pooled features, and perhaps the boundary."""
+    """The readable photos of one split, their pooled features, and perhaps their activations at the boundary."""
 
     photos: list[Photo] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     pooled: KeptActivations | None = None
-    boundary: KeptActivations | None = None
+    boundary: KeptActivations | ComputedActivations | None = None
 
 
 def compiled(network: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
@@ -104,6 +126,7 @@ class Extraction:
     """Runs the frozen part of a network over photos, but only over those of which nothing is kept.
 
     `network` puts out the pooled features, preceded by the activations at the freeze boundary if that has a name.
+    With `keeps_boundary` off, the latter are not kept but computed for each batch.
     """
 
     def __init__(
@@ -119,18 +142,20 @@ class Extraction:
         self.run_fast = compiled(network) if bfloat16 else self.run
         self.bfloat16 = bfloat16
         self.image_size = image_size
-        self.kinds = ["pooled"] if boundary is None else [boundary, "pooled"]
+        self.boundary = boundary
+        self.keeps_boundary = boundary is not None
         self.parent = parent
         # Another version of what decodes photos or runs networks may give other numbers.
         self.what = {"backbone": backbone_digest, "image_size": image_size, "versions": versions()}
         shapes = network.compute_output_shape((1, image_size, image_size, 3))
-        self.shapes = [shape[1:] for shape in (shapes if len(self.kinds) > 1 else [shapes])]
+        by_kind = {boundary: shapes[0], "pooled": shapes[1]} if boundary else {"pooled": shapes}
+        self.shapes = {kind: shape[1:] for kind, shape in by_kind.items()}
 
     def arithmetic(self, photos: Sequence[Photo], precise: bool) -> str:
         """In which arithmetic to run photos: float32 where `precise`, else what is measured to be faster."""
         if precise or not self.bfloat16:
             return "float32"
-        key = f"{self.what['backbone'][:16]} {self.image_size} {' '.join(self.kinds)}"
+        key = f"{self.what['backbone'][:16]} {self.image_size} {' '.join(self.shapes)}"
         return choose_arithmetic(key, self.run, self.run_fast, lambda: first_pixels(photos, self.image_size))
 
     def missing_bytes(self, photos: Sequence[Photo], digests: Sequence[str], views: int, precise: bool) -> int:
@@ -140,12 +165,13 @@ class Extraction:
         return sum(shelf.row_bytes * shelf.count_missing(digests) for shelf in shelves)
 
     def shelves(self, view: int, precise: bool, arithmetic: str) -> list[Shelf]:
-        """The shelf of each output for a view (0 as the photo is, 1 mirrored)."""
-        types = [np.float32 if precise or kind == "pooled" else np.float16 for kind in self.kinds]
-        return [
-            open_shelf({**self.what, "arithmetic": arithmetic, "kind": kind, "view": view}, shape, dtype, self.parent)
-            for kind, shape, dtype in zip(self.kinds, self.shapes, types, strict=True)
-        ]
+        """The shelf of each output that is kept, for a view (0 as the photo is, 1 mirrored); that of pooled is last."""
+        what = {**self.what, "arithmetic": arithmetic, "view": view}
+        pooled = open_shelf({**what, "kind": "pooled"}, self.shapes["pooled"], np.float32, self.parent)
+        if not self.keeps_boundary:
+            return [pooled]
+        dtype = boundary_type(precise)
+        return [open_shelf({**what, "kind": self.boundary}, self.shapes[self.boundary], dtype, self.parent), pooled]
 
     def extract(
         self,
@@ -177,7 +203,11 @@ class Extraction:
             done = len(photos) - len(missing)
             on_progress(done, per_second)
             if not missing:
-                return self.collect(photos, keys, reasons, taken)
+                found = self.collect(photos, keys, reasons, taken)
+                if self.boundary and not self.keeps_boundary:
+                    source = PhotoPixels(found.photos, self.image_size)
+                    found.boundary = ComputedActivations(source, self.run, boundary_type(precise))
+                return found
             with bfloat16_switched_on() if arithmetic == "bfloat16" else nullcontext():
                 for batch in read_batches(list(missing.values()), self.image_size):
                     if should_stop():
@@ -200,7 +230,7 @@ class Extraction:
             run = self.run_fast if arithmetic == "bfloat16" else self.run
             pixels = np.stack([photo.pixels for photo in photos])
             outputs = run(pixels[:, :, ::-1] if view else pixels)
-            for shelf, rows in zip(shelves, outputs, strict=True):
+            for shelf, rows in zip(shelves, outputs[-len(shelves) :], strict=True):
                 shelf.append([photo.digest for photo in photos], rows.numpy())
 
     def collect(
@@ -228,6 +258,11 @@ class Extraction:
         found.pooled = in_memory(by_kind[-1])
         found.boundary = by_kind[0] if len(by_kind) > 1 else None
         return found
+
+
+def boundary_type(precise: bool) -> type[np.floating]:
+    """In how many bits a boundary is kept; the training photos' in half, since twice as many then fit."""
+    return np.float32 if precise else np.float16
 
 
 def first_pixels(photos: Sequence[Photo], image_size: int) -> np.ndarray:

@@ -167,28 +167,34 @@ def prepare_extraction(
     photo_set: PhotoSet,
     digests: dict[str, list[str]],
 ) -> Extraction:
-    """The extraction up to the freeze boundary, if fine-tuning starts there and there is room for every photo.
+    """The extraction up to the freeze boundary, if fine-tuning starts there; it keeps what there is room for.
 
-    Where there is none for the pooled features either, they go into the run's own folder.
+    Pooled features for which there is no room go into the run's own folder.
     """
-    pooled = model.get_layer("pooled").output
-    bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
-    kept = {None: "features, so the next run computes them anew"}
+    outputs = model.get_layer("pooled").output
+    boundary = None
     if config.fine_tune_epochs and config.freeze_depth not in ("none", "conv5"):
-        kept = {config.freeze_depth: "activations, so each epoch computes them anew", **kept}
-    for boundary, what in kept.items():
-        outputs = [model.get_layer(stage_ends(model)[boundary]).output, pooled] if boundary else pooled
-        network = keras.Model(model.inputs[0], outputs)
-        common = network, backbone.digest, config.image_size, boundary
-        extraction = Extraction(*common, parent, bfloat16)
+        boundary = config.freeze_depth
+        outputs = [model.get_layer(stage_ends(model)[boundary]).output, outputs]
+    network = keras.Model(model.inputs[0], outputs)
+    bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
+    extraction = Extraction(network, backbone.digest, config.image_size, boundary, parent, bfloat16)
+
+    def has_room(what: str) -> bool:
         needed = sum(
             extraction.missing_bytes(photo_set.splits[split], digests[split], views, precise)
             for split, views, precise in (("train", views_of(config), False), ("validation", 1, True))
         )
-        if make_room(needed, parent):
-            return extraction
-        run.event("note", message=f"There is no room to keep {readable_size(needed)} of {what}.")
-    return Extraction(*common, run.checkpoint_folder / "activations", bfloat16)
+        if make_room(needed, extraction.parent):
+            return True
+        run.event("note", message=f"There is no room to keep {readable_size(needed)} of {what} computes them anew.")
+        return False
+
+    if boundary and not has_room("activations, so each epoch"):
+        extraction.keeps_boundary = False
+    if not has_room("features, so the next run"):
+        extraction.parent = run.checkpoint_folder / "activations"
+    return extraction
 
 
 def digest_photos(photo_set: PhotoSet) -> dict[str, list[str]]:
@@ -288,10 +294,10 @@ def head_phase(config: TrainConfig, model: keras.Model, train: Extracted, valida
 
 
 def fine_tune_phase(config: TrainConfig, model: keras.Model, train: Extracted, validation: Extracted) -> Phase:
-    """The stages above the freeze depth learn with the head, on what was kept at the boundary or else on photos."""
+    """The stages above the freeze depth learn with the head, on activations at the boundary or else on photos."""
     set_trainable(model, config.freeze_depth)
     sources: tuple[Source, Source]
-    if train.boundary:
+    if train.boundary is not None:
         start = model.get_layer(stage_ends(model)[config.freeze_depth]).output
         sources = train.boundary, validation.boundary
     elif config.freeze_depth == "conv5":
