@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,23 @@ from catdog.shelves import make_room, readable_size, shelves_folder
 EXTRACTED_SPLITS = ("train", "validation")
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a run starts from: settings, folder, photos and their files' digests, backbone, and the model on it."""
+
+    config: TrainConfig
+    run: Run
+    photo_set: PhotoSet
+    digests: dict[str, list[str]]
+    backbone: Backbone
+    model: keras.Model
+
+    @property
+    def views(self) -> int:
+        """How many pictures training makes of each photo."""
+        return 2 if self.config.augment == "mirror" else 1
+
+
 def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str, Any]:
     """Train a classifier, leave all there is to know of it in the run's folder, and return the `result` event.
 
@@ -36,30 +54,31 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         # Photos: which there are, and for what.
         run.event("phase", phase="photos")
         photo_set = find_photo_set(config.data, config.seed)
+        digests = digest_photos(photo_set)
 
         # Backbone: the pre-trained network, its 1000 classes replaced by these.
         backbone = choose_backbone(config.backbone, run)
         make_deterministic(config.seed)
         model = build_classifier(backbone.model, len(photo_set.class_names))
+        setup = Setup(config, run, photo_set, digests, backbone, model)
+        require_as_before(setup)
 
         # Activations: what is frozen runs once.
-        digests = digest_photos(photo_set)
-        require_as_before(run, backbone, photo_set, digests)
-        extracted = extract_splits(config, run, model, backbone, photo_set, digests)
-        require_every_class(photo_set, extracted)
-        note_what_was_found(config, run, backbone, photo_set, extracted, digests)
+        extracted = extract_splits(setup)
+        require_every_class(setup, extracted)
+        note_what_was_found(setup, extracted)
 
         # Head, then fine-tuning: from the checkpoint on, if there is one.
-        learning, ended = learn(config, run, model, extracted)
+        learning, ended = learn(setup, extracted)
 
         # Evaluation: on test photos, or else the best epoch's on validation.
         run.event("phase", phase="evaluation")
         learning.put_back_best(model)
-        report = evaluate(config, run, model, photo_set, extracted, learning)
-        note_what_was_found(config, run, backbone, photo_set, extracted, digests)
+        report = evaluate(setup, extracted, learning)
+        note_what_was_found(setup, extracted)
 
         # Files: the classifier in both formats, and the result.
-        result = save(config, run, model, backbone, photo_set, extracted, report)
+        result = save(setup, extracted, report)
         result |= {"epochs": learning.epochs, "seconds": round(time.monotonic() - started, 1)}
         run.event("result", **result)
         if isinstance(ended, Diverged):
@@ -101,76 +120,51 @@ def choose_backbone(source: str, run: Run) -> Backbone:
     return backbone
 
 
-def views_of(config: TrainConfig) -> int:
-    """How many pictures training makes of each photo."""
-    return 2 if config.augment == "mirror" else 1
-
-
-def extract_splits(
-    config: TrainConfig,
-    run: Run,
-    model: keras.Model,
-    backbone: Backbone,
-    photo_set: PhotoSet,
-    digests: dict[str, list[str]],
-) -> dict[str, Extracted]:
+def extract_splits(setup: Setup) -> dict[str, Extracted]:
     """The pooled features, and where kept the activations at the freeze boundary, of training and validation."""
-    run.event("phase", phase="features")
+    setup.run.event("phase", phase="features")
     try:
-        return extract_into(shelves_folder(), config, run, model, backbone, photo_set, digests)
+        return extract_into(shelves_folder(), setup)
     except OSError as error:
-        run.event(
+        setup.run.event(
             "note", message=f"The cache folder can't be written ({error.strerror}), so nothing is kept for later."
         )
-        return extract_into(run.checkpoint_folder / "activations", config, run, model, backbone, photo_set, digests)
+        return extract_into(setup.run.checkpoint_folder / "activations", setup)
 
 
-def extract_into(
-    parent: Path,
-    config: TrainConfig,
-    run: Run,
-    model: keras.Model,
-    backbone: Backbone,
-    photo_set: PhotoSet,
-    digests: dict[str, list[str]],
-) -> dict[str, Extracted]:
+def extract_into(parent: Path, setup: Setup) -> dict[str, Extracted]:
     """Extract each split with the shelves in this folder; raises `OSError` where it can't be written."""
-    extraction = prepare_extraction(parent, config, run, model, backbone, photo_set, digests)
-    total = sum(map(len, digests.values()))
+    extraction = prepare_extraction(parent, setup)
+    total = sum(map(len, setup.digests.values()))
     before = 0
 
     def on_progress(done: int, per_second: float) -> None:
         done += before
-        run.frequent_event("progress", last=done == total, done=done, total=total, per_second=round(per_second, 2))
+        setup.run.frequent_event(
+            "progress", last=done == total, done=done, total=total, per_second=round(per_second, 2)
+        )
 
     extracted = {}
     for split in EXTRACTED_SPLITS:
         validating = split == "validation"
         extracted[split] = extraction.extract(
-            photo_set.splits[split],
-            digests[split],
-            1 if validating else views_of(config),
+            setup.photo_set.splits[split],
+            setup.digests[split],
+            1 if validating else setup.views,
             precise=validating,
             on_progress=on_progress,
-            should_stop=run.stop_requested,
+            should_stop=setup.run.stop_requested,
         )
-        before += len(digests[split])
+        before += len(setup.digests[split])
     return extracted
 
 
-def prepare_extraction(
-    parent: Path,
-    config: TrainConfig,
-    run: Run,
-    model: keras.Model,
-    backbone: Backbone,
-    photo_set: PhotoSet,
-    digests: dict[str, list[str]],
-) -> Extraction:
+def prepare_extraction(parent: Path, setup: Setup) -> Extraction:
     """The extraction up to the freeze boundary, if fine-tuning starts there; it keeps what there is room for.
 
     Pooled features for which there is no room go into the run's own folder.
     """
+    config, model = setup.config, setup.model
     outputs = model.get_layer("pooled").output
     boundary = None
     if config.fine_tune_epochs and config.freeze_depth not in ("none", "conv5"):
@@ -178,22 +172,24 @@ def prepare_extraction(
         outputs = [model.get_layer(stage_ends(model)[boundary]).output, outputs]
     network = keras.Model(model.inputs[0], outputs)
     bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
-    extraction = Extraction(network, backbone.digest, config.image_size, boundary, parent, bfloat16)
+    extraction = Extraction(network, setup.backbone.digest, config.image_size, boundary, parent, bfloat16)
 
     def has_room(what: str) -> bool:
         needed = sum(
-            extraction.missing_bytes(photo_set.splits[split], digests[split], views, precise)
-            for split, views, precise in (("train", views_of(config), False), ("validation", 1, True))
+            extraction.missing_bytes(setup.photo_set.splits[split], setup.digests[split], views, precise)
+            for split, views, precise in (("train", setup.views, False), ("validation", 1, True))
         )
         if make_room(needed, extraction.parent):
             return True
-        run.event("note", message=f"There is no room to keep {readable_size(needed)} of {what} computes them anew.")
+        setup.run.event(
+            "note", message=f"There is no room to keep {readable_size(needed)} of {what} computes them anew."
+        )
         return False
 
     if boundary and not has_room("activations, so each epoch"):
         extraction.keeps_boundary = False
     if not has_room("features, so the next run"):
-        extraction.parent = run.checkpoint_folder / "activations"
+        extraction.parent = setup.run.checkpoint_folder / "activations"
     return extraction
 
 
@@ -202,50 +198,44 @@ def digest_photos(photo_set: PhotoSet) -> dict[str, list[str]]:
     return {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
 
 
-def photo_set_digest(photo_set: PhotoSet, digests: dict[str, list[str]]) -> str:
+def photo_set_digest(setup: Setup) -> str:
     """One digest of which photos, by content, are of which class and for what; wherever they lie."""
     rows = sorted(
-        f"{split}/{photo_set.class_names[photo.label]}/{digest}\n"
+        f"{split}/{setup.photo_set.class_names[photo.label]}/{digest}\n"
         for split in EXTRACTED_SPLITS
-        for photo, digest in zip(photo_set.splits[split], digests[split], strict=True)
+        for photo, digest in zip(setup.photo_set.splits[split], setup.digests[split], strict=True)
     )
     return hashlib.sha256("".join(rows).encode(errors="surrogateescape")).hexdigest()
 
 
-def require_as_before(run: Run, backbone: Backbone, photo_set: PhotoSet, digests: dict[str, list[str]]) -> None:
+def require_as_before(setup: Setup) -> None:
     """Raise `Refused` if a resumed run began with other photos or with another backbone."""
-    before = read_json(run.folder / "config.json")
-    now = {"photos": photo_set_digest(photo_set, digests), "backbone": backbone.digest}
+    before = read_json(setup.run.folder / "config.json")
+    now = {"photos": photo_set_digest(setup), "backbone": setup.backbone.digest}
     for name, digest in now.items():
         if found_in(before, name, "digest", kind=str) not in (None, digest):
             are = "The photos are" if name == "photos" else "The backbone is"
             raise Refused(f"{are} not what the run began with: start a new run instead of resuming it.")
 
 
-def require_every_class(photo_set: PhotoSet, extracted: dict[str, Extracted]) -> None:
+def require_every_class(setup: Setup, extracted: dict[str, Extracted]) -> None:
     """Raise `Refused` unless each class has a photo that can be read in training and in validation."""
     for split, found in extracted.items():
-        for label in set(range(len(photo_set.class_names))) - {photo.label for photo in found.photos}:
+        for label in set(range(len(setup.photo_set.class_names))) - {photo.label for photo in found.photos}:
             reason = f" ({found.left_out[0].sentence.rstrip('.')})" if found.left_out else ""
-            name = photo_set.class_names[label]
+            name = setup.photo_set.class_names[label]
             raise Refused(f"No {split} photo of the class {name} can be read{reason}: mend or replace some.")
 
 
-def note_what_was_found(
-    config: TrainConfig,
-    run: Run,
-    backbone: Backbone,
-    photo_set: PhotoSet,
-    extracted: dict[str, Extracted],
-    digests: dict[str, list[str]],
-) -> None:
+def note_what_was_found(setup: Setup, extracted: dict[str, Extracted]) -> None:
     """Complete `config.json` with what the run's photos and its backbone turned out to be."""
-    run.write_config(
-        config,
+    photo_set, backbone = setup.photo_set, setup.backbone
+    setup.run.write_config(
+        setup.config,
         class_names=list(photo_set.class_names),
         backbone={"name": backbone.name, "digest": backbone.digest, "note": backbone.note},
         photos={
-            "digest": photo_set_digest(photo_set, digests),
+            "digest": photo_set_digest(setup),
             "counts": photo_set.counts(),
             "left_out": [left_out._asdict() | {"path": str(left_out.path)} for left_out in all_left_out(extracted)],
         },
@@ -257,20 +247,17 @@ def all_left_out(extracted: dict[str, Extracted]) -> list[LeftOut]:
     return [left_out for found in extracted.values() for left_out in found.left_out]
 
 
-def learn(
-    config: TrainConfig, run: Run, model: keras.Model, extracted: dict[str, Extracted]
-) -> tuple[Learning, Stopped | Diverged | None]:
+def learn(setup: Setup, extracted: dict[str, Extracted]) -> tuple[Learning, Stopped | Diverged | None]:
     """Go through the phases; what cut them short comes back once there is a best epoch, and is raised before that."""
-    train, validation = extracted["train"], extracted["validation"]
-    dropout = model.get_layer("dropout")
-    learning = Learning(
-        run, labels_of(train.photos), labels_of(validation.photos), config.batch_size, config.seed, dropout
-    )
+    config, train, validation = setup.config, extracted["train"], extracted["validation"]
+    dropout = setup.model.get_layer("dropout")
+    labels = labels_of(train.photos), labels_of(validation.photos)
+    learning = Learning(setup.run, *labels, config.batch_size, config.seed, dropout)
     learning.load()
     try:
-        learning.learn(head_phase(config, model, train, validation))
+        learning.learn(head_phase(setup, train, validation))
         if config.fine_tune_epochs:
-            learning.learn(fine_tune_phase(config, model, train, validation))
+            learning.learn(fine_tune_phase(setup, train, validation))
     except (Stopped, Diverged) as ended:
         if learning.best is None:
             raise
@@ -278,23 +265,18 @@ def learn(
     return learning, None
 
 
-def head_phase(config: TrainConfig, model: keras.Model, train: Extracted, validation: Extracted) -> Phase:
+def head_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:
     """The head learns on pooled features, every convolution frozen."""
+    config, model = setup.config, setup.model
     set_trainable(model, "conv5")
     network = keras.Model(model.get_layer("pooled").output, model.get_layer("logits").output)
-    return Phase(
-        "head",
-        config.head_epochs,
-        config.head_learning_rate,
-        network,
-        train.pooled,
-        validation.pooled,
-        views_of(config),
-    )
+    sources = train.pooled, validation.pooled
+    return Phase("head", config.head_epochs, config.head_learning_rate, network, *sources, setup.views)
 
 
-def fine_tune_phase(config: TrainConfig, model: keras.Model, train: Extracted, validation: Extracted) -> Phase:
+def fine_tune_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:
     """The stages above the freeze depth learn with the head, on activations at the boundary or else on photos."""
+    config, model = setup.config, setup.model
     set_trainable(model, config.freeze_depth)
     sources: tuple[Source, Source]
     if train.boundary is not None:
@@ -307,58 +289,43 @@ def fine_tune_phase(config: TrainConfig, model: keras.Model, train: Extracted, v
         start = model.inputs[0]
         sources = PhotoPixels(train.photos, config.image_size), PhotoPixels(validation.photos, config.image_size)
     network = keras.Model(start, model.get_layer("logits").output)
-    return Phase(
-        "fine-tune", config.fine_tune_epochs, config.fine_tune_learning_rate, network, *sources, views_of(config)
-    )
+    rate = config.fine_tune_learning_rate
+    return Phase("fine-tune", config.fine_tune_epochs, rate, network, *sources, setup.views)
 
 
-def evaluate(
-    config: TrainConfig,
-    run: Run,
-    model: keras.Model,
-    photo_set: PhotoSet,
-    extracted: dict[str, Extracted],
-    learning: Learning,
-) -> dict[str, Any]:
+def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:
     """Write `predictions.csv` and `report.json` of the test photos if there are any, else of validation."""
+    folder, photo_set = setup.run.folder, setup.photo_set
     if "test" in photo_set.splits:
         split = "test"
-        classifier = Classifier(model, {"class_names": photo_set.class_names, "image_size": config.image_size})
-        photos, probabilities, left_out = classify_photos(classifier, photo_set.splits["test"])
+        info = {"class_names": photo_set.class_names, "image_size": setup.config.image_size}
+        photos, probabilities, left_out = classify_photos(Classifier(setup.model, info), photo_set.splits["test"])
         extracted["test"] = Extracted(photos=photos, left_out=left_out)
     else:
         split = "validation"
         photos, probabilities = extracted["validation"].photos, learning.best.probabilities
-    write_predictions(run.folder / "predictions.csv", photos, photo_set.class_names, probabilities)
+    write_predictions(folder / "predictions.csv", photos, photo_set.class_names, probabilities)
     report = {"split": split, "class_names": list(photo_set.class_names)}
     report |= evaluate_probabilities(probabilities, labels_of(photos))
-    write_json(run.folder / "report.json", report)
+    write_json(folder / "report.json", report)
     return report
 
 
-def save(
-    config: TrainConfig,
-    run: Run,
-    model: keras.Model,
-    backbone: Backbone,
-    photo_set: PhotoSet,
-    extracted: dict[str, Extracted],
-    report: dict[str, Any],
-) -> dict[str, Any]:
+def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) -> dict[str, Any]:
     """Write the classifier's files, and return what `train --json` says of them."""
+    config, folder, class_names = setup.config, setup.run.folder, list(setup.photo_set.class_names)
+    backbone, freeze_depth = setup.backbone.name, config.freeze_depth
     metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
-    info = describe_classifier(
-        photo_set.class_names, config.image_size, backbone.name, config.freeze_depth, metrics, versions()
-    )
-    write_json(run.folder / INFO_FILE, info)
-    save_keras(model, info, run.folder / KERAS_FILE)
-    save_h5(model, info, run.folder / H5_FILE)
+    info = describe_classifier(class_names, config.image_size, backbone, freeze_depth, metrics, versions())
+    write_json(folder / INFO_FILE, info)
+    save_keras(setup.model, info, folder / KERAS_FILE)
+    save_h5(setup.model, info, folder / H5_FILE)
     return {
-        "run": str(run.folder),
-        "files": {"keras": str(run.folder / KERAS_FILE), "h5": str(run.folder / H5_FILE)},
-        "backbone": backbone.name,
-        "freeze_depth": config.freeze_depth,
-        "class_names": list(photo_set.class_names),
+        "run": str(folder),
+        "files": {"keras": str(folder / KERAS_FILE), "h5": str(folder / H5_FILE)},
+        "backbone": backbone,
+        "freeze_depth": freeze_depth,
+        "class_names": class_names,
         "photos": {
             "train": len(extracted["train"].photos),
             "validation": len(extracted["validation"].photos),

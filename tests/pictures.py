@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from catdog.photo_sets import Photo
+
 # Top left, top right, bottom left, bottom right: no turn or flip leaves it as it was.
 QUARTERS = ((200, 30, 30), (30, 160, 30), (30, 30, 200), (220, 200, 40))
 
@@ -56,3 +58,10 @@ def place(folder: Path, *names: str, content: bytes = PHOTO) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def draw_photos(folder: Path, count: int, first: int = 0) -> list[Photo]:
+    """Different photos in a folder, named by their numbers from the first on, of two classes in turn."""
+    for number in range(first, first + count):
+        place(folder, f"{number:03}.png", content=encoded(draw_noise(24, 20, 4, seed=number), "PNG"))
+    return [Photo(folder / f"{number:03}.png", number % 2) for number in range(first, first + count)]

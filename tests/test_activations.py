@@ -1,17 +1,15 @@
-"""Extraction runs each photo once, whatever happens meanwhile; and where training draws its batches from."""
+"""Extraction runs each photo once, whatever happens meanwhile, and does without room for what it would keep."""
 
-import threading
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from pictures import draw_noise, encoded, place
+from pictures import draw_noise, draw_photos, encoded, place
 from trained import small_config
 
-from catdog import activations
-from catdog.activations import Extraction, KeptActivations, PhotoPixels, in_batches, read_batches
+from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files, read_photo
@@ -63,13 +61,6 @@ class Extracting:
         return self.extraction.extract(photos, digests, views, precise, listen, should_stop)
 
 
-def some_photos(folder: Path, count: int, first: int = 0) -> list[Photo]:
-    """Different photos, of two classes in turn."""
-    for number in range(first, first + count):
-        place(folder, f"{number:03}.png", content=encoded(draw_noise(24, 20, 4, seed=number), "PNG"))
-    return [Photo(folder / f"{number:03}.png", number % 2) for number in range(first, first + count)]
-
-
 def assert_is_of(found, network: keras.Model, views: int = 1, precise: bool = False, image_size: int = SIZE) -> None:
     """Fails unless what was kept is what the network gives for each photo by itself."""
     indices = np.arange(len(found.photos))
@@ -85,7 +76,7 @@ def assert_is_of(found, network: keras.Model, views: int = 1, precise: bool = Fa
 
 
 def test_each_photo_runs_once(network, tmp_path):
-    photos = some_photos(tmp_path, 40)
+    photos = draw_photos(tmp_path, 40)
     first = Extracting(network)
     assert_is_of(first.extract(photos), network)
     assert first.ran == 40
@@ -97,15 +88,15 @@ def test_each_photo_runs_once(network, tmp_path):
 
 
 def test_an_added_photo_costs_one_photo_and_a_removed_one_none(network, tmp_path):
-    photos = some_photos(tmp_path, 5)
+    photos = draw_photos(tmp_path, 5)
     Extracting(network).extract(photos)
     again = Extracting(network)
-    assert_is_of(again.extract([*some_photos(tmp_path, 1, first=7), *photos[1:]]), network)
+    assert_is_of(again.extract([*draw_photos(tmp_path, 1, first=7), *photos[1:]]), network)
     assert again.ran == 1
 
 
 def test_a_photo_is_known_by_its_content(network, tmp_path):
-    photos = some_photos(tmp_path, 3)
+    photos = draw_photos(tmp_path, 3)
     Extracting(network).extract(photos)
     moved = [Photo(photo.path.rename(tmp_path / f"moved {photo.path.name}"), photo.label) for photo in photos]
     place(tmp_path, moved[0].path.name, content=encoded(draw_noise(24, 20, 4, seed=99), "PNG"))
@@ -115,7 +106,7 @@ def test_a_photo_is_known_by_its_content(network, tmp_path):
 
 
 def test_of_photos_with_the_same_content_one_runs(network, tmp_path):
-    photos = some_photos(tmp_path, 3)
+    photos = draw_photos(tmp_path, 3)
     place(tmp_path, "copy.png", "copy of it.png", content=photos[1].path.read_bytes())
     photos += [Photo(tmp_path / "copy.png", 0), Photo(tmp_path / "copy of it.png", 1)]
     extracting = Extracting(network)
@@ -127,7 +118,7 @@ def test_of_photos_with_the_same_content_one_runs(network, tmp_path):
 
 
 def test_a_mirrored_view_is_the_only_one_that_runs_where_the_other_is_there(network, tmp_path):
-    photos = some_photos(tmp_path, 6)
+    photos = draw_photos(tmp_path, 6)
     both = Extracting(network)
     assert_is_of(both.extract(photos[:2], views=2), network, views=2)
     assert both.ran == 4
@@ -139,7 +130,7 @@ def test_a_mirrored_view_is_the_only_one_that_runs_where_the_other_is_there(netw
 
 @pytest.mark.parametrize("other", [{"image_size": 20}, {"backbone": "c"}])
 def test_another_image_size_or_backbone_runs_all_again(network, tmp_path, other):
-    photos = some_photos(tmp_path, 4)
+    photos = draw_photos(tmp_path, 4)
     Extracting(network).extract(photos)
     extracting = Extracting(network, **other)
     assert_is_of(extracting.extract(photos), network, image_size=other.get("image_size", SIZE))
@@ -147,7 +138,7 @@ def test_another_image_size_or_backbone_runs_all_again(network, tmp_path, other)
 
 
 def test_what_figures_come_from_is_kept_in_float32_and_the_rest_in_float16(network, tmp_path):
-    photos = some_photos(tmp_path, 4)
+    photos = draw_photos(tmp_path, 4)
     for precise, dtype in ((True, np.float32), (False, np.float16)):
         extracting = Extracting(network)
         found = extracting.extract(photos, precise=precise)
@@ -159,7 +150,7 @@ def test_what_figures_come_from_is_kept_in_float32_and_the_rest_in_float16(netwo
 
 
 def test_unreadable_photos_are_left_out_with_reasons_and_tried_again(network, tmp_path):
-    photos = some_photos(tmp_path, 4)
+    photos = draw_photos(tmp_path, 4)
     good = photos[1].path.read_bytes()
     place(tmp_path, "001.png", "copy.png", content=b"Dear cat, ")
     photos.append(Photo(tmp_path / "copy.png", 0))
@@ -191,7 +182,7 @@ def test_where_nothing_can_be_read_nothing_is_kept(network, tmp_path):
 
 
 def test_a_photo_that_changes_meanwhile_is_kept_as_what_it_is(network, tmp_path):
-    photos = some_photos(tmp_path, 3)
+    photos = draw_photos(tmp_path, 3)
     digests = digest_files([photo.path for photo in photos])
     photos[1].path.write_bytes(encoded(draw_noise(24, 20, 4, seed=50), "PNG"))
     photos[2].path.write_bytes(photos[0].path.read_bytes())
@@ -201,7 +192,7 @@ def test_a_photo_that_changes_meanwhile_is_kept_as_what_it_is(network, tmp_path)
 
 
 def test_a_stopped_extraction_goes_on_where_it_was(network, tmp_path):
-    photos = some_photos(tmp_path, 70)
+    photos = draw_photos(tmp_path, 70)
     stopped = Extracting(network)
     with pytest.raises(Stopped, match="nothing to keep yet"):
         stopped.extract(photos, should_stop=lambda: stopped.ran >= 32)
@@ -211,7 +202,7 @@ def test_a_stopped_extraction_goes_on_where_it_was(network, tmp_path):
 
 
 def test_two_extractions_at_once_both_end_right(network, tmp_path):
-    photos = some_photos(tmp_path, 70)
+    photos = draw_photos(tmp_path, 70)
     second = Extracting(network)
     found = []
 
@@ -226,7 +217,7 @@ def test_two_extractions_at_once_both_end_right(network, tmp_path):
 
 
 def test_shelves_that_are_cleared_meanwhile_are_filled_again(network, tmp_path):
-    photos = some_photos(tmp_path, 40)
+    photos = draw_photos(tmp_path, 40)
     extracting = Extracting(network)
     cleared = []
 
@@ -240,14 +231,14 @@ def test_shelves_that_are_cleared_meanwhile_are_filled_again(network, tmp_path):
 
 
 def test_shelves_that_are_cleared_again_and_again_end_in_a_sentence(network, tmp_path):
-    photos = some_photos(tmp_path, 2)
+    photos = draw_photos(tmp_path, 2)
     extracting = Extracting(network)
     with pytest.raises(Failed, match="disappeared while they were in use: train once more"):
         extracting.extract(photos, on_progress=lambda: clear_shelves(shelves_folder()))
 
 
 def test_a_damaged_row_runs_again(network, tmp_path):
-    photos = some_photos(tmp_path, 5)
+    photos = draw_photos(tmp_path, 5)
     Extracting(network).extract(photos)
     (shelf,) = (shelf for shelf in list_shelves(shelves_folder()) if shelf.what["kind"] == "conv4")
     content = bytearray((shelf.folder / "rows.bin").read_bytes())
@@ -259,7 +250,7 @@ def test_a_damaged_row_runs_again(network, tmp_path):
 
 
 def test_what_is_missing_is_counted_in_bytes(network, tmp_path):
-    photos = some_photos(tmp_path, 4)
+    photos = draw_photos(tmp_path, 4)
     digests = digest_files([photo.path for photo in photos])
     extraction = Extracting(network).extraction
     numbers = 7 * 7 * 4  # at the boundary
@@ -269,97 +260,32 @@ def test_what_is_missing_is_counted_in_bytes(network, tmp_path):
     assert extraction.missing_bytes(photos, digests, 2, precise=False) == (1 + 4) * (2 * numbers + 4 * 5)
 
 
+def test_what_is_not_kept_is_computed_to_the_same(network, tmp_path):
+    photos = draw_photos(tmp_path, 40)
+    for precise in (False, True):
+        kept = Extracting(network).extract(photos, views=2, precise=precise).boundary
+        extracting = Extracting(network, backbone="c")
+        extracting.extraction.keeps_boundary = False
+        found = extracting.extract(photos, views=2, precise=precise)
+        assert isinstance(found.boundary, ComputedActivations)
+        assert len(found.boundary) == 40
+        indices, views = np.arange(39, -1, -1), np.arange(40) % 2
+        # Rounded as what is kept is: what comes out between two numbers of 16 bits may come out on either side.
+        tolerance = {"rtol": 1e-6 if precise else 1e-3, "atol": 1e-6}
+        mine, theirs = found.boundary.batch(indices, views), kept.batch(indices, views)
+        np.testing.assert_allclose(mine, theirs, **tolerance)
+        assert mine.dtype == np.float32
+        assert (mine == mine.astype(np.float16)).all() == (not precise)
+    assert {shelf.what["kind"] for shelf in list_shelves(shelves_folder()) if shelf.what["backbone"] == "c"} == {
+        "pooled"
+    }
+
+
 def test_a_folder_that_can_not_be_written_raises(network, tmp_path):
     (tmp_path / "file").touch()
     extracting = Extracting(network, parent=tmp_path / "file" / "activations")
     with pytest.raises(OSError, match="Not a directory"):
-        extracting.extract(some_photos(tmp_path, 1))
-
-
-def test_kept_activations_give_the_rows_and_views_that_are_asked_for():
-    plain = np.arange(12, dtype=np.float16).reshape(4, 3)
-    kept = KeptActivations([(plain, np.array([2, 0, 3])), (-plain[:3], np.array([1, 1, 0]))])
-    assert len(kept) == 3
-    batch = kept.batch(np.array([2, 0, 1, 0]), np.array([0, 1, 1, 0]))
-    assert batch.dtype == np.float32
-    np.testing.assert_array_equal(batch, [plain[3], -plain[1], -plain[1], plain[2]])
-
-
-def test_photo_pixels_give_the_photos_and_views_that_are_asked_for(tmp_path):
-    photos = some_photos(tmp_path, 3)
-    source = PhotoPixels(photos, 20)
-    batch = source.batch(np.array([2, 0, 2]), np.array([0, 1, 1]))
-    assert len(source) == 3
-    assert (batch.dtype, batch.shape) == (np.float32, (3, 20, 20, 3))
-    first, _, third = (read_photo(photo.path, 20) for photo in photos)
-    for found, expected in zip(batch, (third, first[:, ::-1], third[:, ::-1]), strict=True):
-        np.testing.assert_array_equal(found, expected)
-    photos[0].path.unlink()
-    with pytest.raises(Failed, match=r"000\.png could be read when training began and can't be now: there is no"):
-        source.batch(np.array([1, 0]), np.array([0, 0]))
-
-
-class Numbers:
-    """A source whose batches are the indices and views themselves, and which fails at an index."""
-
-    def __init__(self, fails_at: int = -1):
-        self.fails_at = fails_at
-        self.asked = threading.Semaphore(0)
-
-    def __len__(self) -> int:
-        return 10
-
-    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        self.asked.release()
-        if self.fails_at in indices:
-            raise Failed("A photo has gone.")
-        return np.stack([indices, views])
-
-
-def test_batches_come_in_order_each_made_ready_while_the_one_before_is_worked_on():
-    source = Numbers()
-    order, views = np.array([3, 1, 4, 0, 5, 9, 2]), np.array([0, 1, 0, 0, 1, 1, 0])
-    batches = in_batches(source, order, views, 3)
-    found = []
-    for batch in batches:
-        if len(found) < 2:
-            assert source.asked.acquire(timeout=60)
-            # The second time for the batch that nobody has asked for yet.
-            assert found or source.asked.acquire(timeout=60)
-        found.append(batch)
-    assert [batch.shape[1] for batch in found] == [3, 3, 1]
-    np.testing.assert_array_equal(np.concatenate(found, axis=1), [order, views])
-
-
-def test_no_photos_give_no_batches():
-    assert list(in_batches(Numbers(), np.arange(0), np.arange(0), 3)) == []
-
-
-def test_what_goes_wrong_while_a_batch_is_made_ready_reaches_who_asks_for_it():
-    batches = in_batches(Numbers(fails_at=4), np.arange(10), np.zeros(10, int), 2)
-    np.testing.assert_array_equal(next(batches)[0], [0, 1])
-    np.testing.assert_array_equal(next(batches)[0], [2, 3])
-    with pytest.raises(Failed, match="A photo has gone"):
-        next(batches)
-
-
-def test_whoever_stops_in_the_middle_leaves_no_thread_behind():
-    batches = in_batches(Numbers(), np.arange(10), np.zeros(10, int), 2)
-    next(batches)
-    batches.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("next-batch")]
-
-
-def test_the_network_gets_full_batches_though_photos_are_unreadable(tmp_path, monkeypatch):
-    monkeypatch.setattr(activations, "NETWORK_BATCH", 3)
-    photos = some_photos(tmp_path, 8)
-    for number in (1, 2, 7):
-        photos[number].path.write_bytes(b"no photo")
-    batches = list(read_batches(photos, SIZE))
-    assert [[photo.path.stem for photo, _ in batch] for batch in batches] == [
-        ["000", "001", "002", "003", "004"],
-        ["005", "006", "007"],
-    ]
+        extracting.extract(draw_photos(tmp_path, 1))
 
 
 @pytest.fixture
