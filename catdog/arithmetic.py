@@ -1,10 +1,10 @@
 """Whether the frozen network may run in bfloat16: only for training photos, where the processor gains by it.
 
-TensorFlow's switch is global, and read when a function is compiled, on its first call. So it is on only inside
-`bfloat16_switched_on`, and whatever needs float32 is compiled outside.
+TensorFlow's switch is global. So it is on only inside `bfloat16_switched_on`: what may run in bfloat16 is called there
+and nowhere else, and what needs float32 is never called there.
 """
 
-import platform
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,13 +26,18 @@ TOLERATED_ERROR = 0.05  # of the largest feature
 REPETITIONS = 3
 
 
-def processor_flags() -> set[str]:
-    """What this processor can do, as Linux names it; nothing elsewhere."""
+def processor_line(name: str) -> str:
+    """What Linux says of this processor under a name such as `flags`; nothing elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return set()
-    return set(next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), []))
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name) and ":" in line), "")
+
+
+def processor_flags() -> set[str]:
+    """What this processor can do."""
+    return set(processor_line("flags").split())
 
 
 def processor_has_bfloat16() -> bool:
@@ -42,7 +47,7 @@ def processor_has_bfloat16() -> bool:
 
 @contextmanager
 def bfloat16_switched_on() -> Iterator[None]:
-    """Compile what is first called inside in bfloat16."""
+    """Let what is called inside run in bfloat16."""
     before = tf.config.optimizer.get_experimental_options().get(SWITCH, False)
     tf.config.optimizer.set_experimental_options({SWITCH: True})
     try:
@@ -54,12 +59,12 @@ def bfloat16_switched_on() -> Iterator[None]:
 def choose_arithmetic(key: str, exact: Callable, fast: Callable, read_photos: Callable[[], np.ndarray]) -> str:
     """Choose "bfloat16" where it is measured to be faster on some photos, and close enough, else "float32".
 
-    `exact` and `fast` are the same network, to be compiled outside and inside the switch; `read_photos` gives uint8
-    photos (n, height, width, 3). The choice is kept in the cache under the key and this processor's name, so that
-    the next run with the same settings makes the same.
+    `exact` and `fast` are the same network, to be called outside and inside the switch; `read_photos` gives uint8
+    photos (n, height, width, 3). The choice is kept in the cache under the key, this processor's name and its cores,
+    so that the next run with the same settings makes the same.
     """
     kept_file = cache_folder() / "arithmetic.json"
-    key = f"{platform.processor() or platform.machine()} {key}"
+    key = f"{processor_line('model name')} {os.cpu_count()} cores {key}"
     kept = read_json(kept_file)
     if kept.get(key) in ("float32", "bfloat16"):
         return kept[key]

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import altair as alt
 import pandas as pd
 
+from catdog.figures import percent
+
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
 CURVE_COLOUR = "#12908a"
 NEUTRAL_COLOUR = "#7a7f8a"
@@ -349,11 +351,6 @@ def hover_layer(curves: pd.DataFrame, measure: str, epochs: dict[str, int], x: a
         )
         .add_params(pointer)
     )
-
-
-def percent(accuracy: float) -> str:
-    """An accuracy as people read it: 98.7 %."""
-    return f"{100 * accuracy:.1f} %"
 
 
 def short_loss(loss: float) -> str:

@@ -89,6 +89,13 @@ def test_processors_are_told_apart_by_their_flags(monkeypatch, flags, has):
     assert processor_has_bfloat16() is has
 
 
+def test_another_processor_measures_for_itself(monkeypatch):
+    monkeypatch.setattr(arithmetic, "processor_line", lambda name: "one processor")
+    assert choose_arithmetic("key", Network(0.03), Network(0.0), some_photos) == "bfloat16"
+    monkeypatch.setattr(arithmetic, "processor_line", lambda name: "another processor")
+    assert choose_arithmetic("key", Network(0.0), Network(0.03), some_photos) == "float32"
+
+
 def test_only_training_photos_ever_run_in_bfloat16(drawings, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "processor_has_bfloat16", lambda: True)
     monkeypatch.setattr(activations, "choose_arithmetic", lambda *arguments: "bfloat16")

@@ -14,8 +14,9 @@ from trained import REPOSITORY, one_json_object, run_python
 from catdog import jobs
 from catdog.__main__ import main
 from catdog.errors import Refused
+from catdog.figures import decimal, duration, percent
 from catdog.pages import choose_photos
-from catdog.pages.words import decimal, duration, moment, percent, plain
+from catdog.pages.words import moment, plain
 from catdog.photo_sets import photos_below
 from catdog.runs import create_run
 from catdog.settings import TrainConfig

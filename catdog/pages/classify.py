@@ -10,7 +10,8 @@ import streamlit as st
 from catdog import jobs
 from catdog.charts import CLASS_COLOURS
 from catdog.errors import CatdogError
-from catdog.pages.words import moment, percent, plain
+from catdog.figures import percent
+from catdog.pages.words import moment, plain
 from catdog.photos import ENDINGS, UnreadablePhoto, open_picture
 from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
 from catdog.settings import BUNDLED

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from catdog.figures import decimal, percent
 from catdog.pages import diagrams
-from catdog.pages.words import decimal, percent
 from catdog.photo_sets import VALIDATION_SHARE
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, STAGES, TrainConfig
 

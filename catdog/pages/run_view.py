@@ -8,7 +8,8 @@ import streamlit as st
 from catdog import jobs
 from catdog.charts import learning_chart, learning_curves
 from catdog.errors import CatdogError
-from catdog.pages.words import duration, moment, percent, plain
+from catdog.figures import duration, percent
+from catdog.pages.words import moment, plain
 from catdog.progress import PHASE_WORDS
 from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_events, read_json
 from catdog.settings import TrainConfig

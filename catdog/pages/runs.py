@@ -9,8 +9,9 @@ import streamlit as st
 from catdog import jobs
 from catdog.charts import comparison_chart, learning_curves
 from catdog.errors import CatdogError
+from catdog.figures import decimal, duration
 from catdog.pages.settings_form import fill_form
-from catdog.pages.words import decimal, duration, moment, plain
+from catdog.pages.words import moment, plain
 from catdog.runs import read_config, read_events
 from catdog.settings import SETTINGS, TrainConfig
 

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from catdog.errors import Refused
+from catdog.figures import decimal
 from catdog.folders import is_allowed
-from catdog.pages.words import decimal
 from catdog.settings import BACKBONES, SETTINGS, check_backbone_name
 
 FREEZE_WORDS = {

@@ -1,0 +1,25 @@
+"""Numbers as people read them."""
+
+MINUTE, HOUR = 60, 3600
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 as a percentage; 98.4 %, and neither 100 % nor 0 % unless it is exactly that."""
+    if share in (0, 1):
+        return f"{share * 100:.0f} %"
+    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
+def decimal(number: float) -> str:
+    """A small number without an exponent: 0.00001."""
+    return f"{number:.10f}".rstrip("0").rstrip(".")
+
+
+def duration(seconds: float) -> str:
+    """How long, in the unit that suits: 8 s, 3 min, 2 h 5 min."""
+    if seconds < MINUTE:
+        return f"{max(1, round(seconds))} s"
+    if seconds < HOUR:
+        return f"{round(seconds / MINUTE)} min"
+    hours, minutes = divmod(round(seconds / MINUTE), 60)
+    return f"{hours} h {minutes} min"
