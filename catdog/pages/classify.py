@@ -12,7 +12,7 @@ from catdog.charts import CLASS_COLOURS
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.pages.words import moment, plain
-from catdog.photos import ENDINGS, UnreadablePhoto, open_picture
+from catdog.photos import ENDINGS, MAX_BYTES, UnreadablePhoto, open_picture
 from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
 from catdog.settings import BUNDLED
 
@@ -65,6 +65,7 @@ def choose_uploads() -> list[Any]:
         "Photos",
         type=sorted(ending.removeprefix(".") for ending in ENDINGS),
         accept_multiple_files=True,
+        max_upload_size=MAX_BYTES // 1_000_000,
         help="JPEG, PNG, GIF, BMP, WebP, AVIF or HEIC. They stay in this server's memory until you remove them.",
     )
     # The camera is asked for only when somebody wants it.

@@ -25,7 +25,14 @@ with settings_side:
         st.warning(plain(str(error)), icon=":material/error:")
         settings = None
     ready = photo_set is not None and settings is not None
-    if st.button("Train", type="primary", icon=":material/play_arrow:", disabled=not ready, width="stretch"):
+    if st.button(
+        "Train",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=not ready,
+        help=None if ready else "Choose photos and valid settings above first.",
+        width="stretch",
+    ):
         try:
             run_folder = jobs.start(TrainConfig(data=str(photo_set.folder), **settings))
             st.session_state["shown_run"] = run_folder.name
