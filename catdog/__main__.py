@@ -1,4 +1,4 @@
-"""The command line: train, classify, evaluate, check, samples and cache."""
+"""The command line: what each command does, and how it ends."""
 
 import argparse
 import csv
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, TextIO
 
 from catdog.arguments import build_parser, build_script_parser
@@ -22,7 +23,14 @@ from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
+from catdog.trials import create_trial, task_of
 
+# What a process can work on, and the function that does it, which alone brings TensorFlow.
+TASKS = {
+    "train": "catdog.training:train",
+    "rates": "catdog.head_trials:try_rates",
+    "learning-curve": "catdog.head_trials:try_shares",
+}
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 SMALL = 64  # the size at which `check` reads photos: enough to find what is broken
 
@@ -132,23 +140,34 @@ def work_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Do the work of a run whose folder somebody has made: the process that the pages start."""
     folder = Path(arguments.run)
     run = Run(folder)
-    work_on(run, read_config(folder), console)
+    work_on(run, read_config(folder), console, task_of(folder))
     return EXIT_STOPPED if run.status["state"] == "stopped" else 0
 
 
-def work_on(run: Run, config: TrainConfig, console: TextIO) -> dict[str, Any]:
-    """Train in this process, with progress on the console, in turn with others of the same runs folder."""
+def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train") -> dict[str, Any]:
+    """Do a task in this process, with progress on the console, in turn with others of the same runs folder."""
     send_native_output_to(run.folder / "log.txt")
     progress = run.listen = progress_on(console)
-    in_runs_folder = run.folder.resolve().parent == runs_folder().resolve()
+    in_runs_folder = run.queue_folder.resolve() == runs_folder().resolve()
     try:
         with run.alone(), run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
             run.set_state("running", "Loading TensorFlow.")
-            from catdog.training import train
-
-            return train(config, run)
+            return resolve_name(TASKS[task])(config, run)
     finally:
         progress.close()
+
+
+def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Answer a question about photos and settings before training, and print the answer."""
+    config = TrainConfig(**{name: value for name, value in vars(arguments).items() if name in SETTINGS})
+    check_backbone_name(config.backbone)
+    find_photo_set(config.data, config.seed)
+    answer = work_on(create_trial(config, arguments.command), config, console, arguments.command)
+    if arguments.json:
+        print_json(answer)
+    else:
+        print(answer["sentence"])
+    return 0
 
 
 def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
@@ -348,6 +367,8 @@ def shelf_line(shelf: ShelfSummary) -> str:
 COMMANDS = {
     "train": train_command,
     "work": work_command,
+    "rates": trial_command,
+    "learning-curve": trial_command,
     "classify": classify_command,
     "evaluate": evaluate_command,
     "check": check_command,

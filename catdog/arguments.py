@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from catdog.errors import Refused
 from catdog.runs import H5_FILE
 from catdog.settings import SETTINGS, checked
+from catdog.trials import QUESTIONS
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,8 +32,8 @@ def setting_parser(name: str) -> Callable[[str], Any]:
     return parse
 
 
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each setting but the photos, and those of the run's folder."""
+def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting but the photos, and --json."""
     for name, field in SETTINGS.items():
         if name == "data":
             continue
@@ -44,9 +45,14 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
             help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
         )
+    parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting but the photos, and those of the run's folder."""
+    add_setting_arguments(parser)
     parser.add_argument("--out", metavar="RUN_DIR", help="Folder for the run, empty or absent; default: runs/<id>.")
     parser.add_argument("--resume", action="store_true", help="Continue the stopped or lost run in --out.")
-    parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
 
 
 def build_parser() -> Parser:
@@ -59,6 +65,11 @@ def build_parser() -> Parser:
     train = commands.add_parser("train", help="train a classifier on a folder of photos", allow_abbrev=False)
     train.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
     add_train_arguments(train)
+
+    for name, question in QUESTIONS.items():
+        trial = commands.add_parser(name, help=question, allow_abbrev=False)
+        trial.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
+        add_setting_arguments(trial)
 
     work = commands.add_parser("work", help="do the work of a run that a page has made", allow_abbrev=False)
     work.add_argument("run", metavar="RUN_DIR", help="The run's folder.")

@@ -44,8 +44,13 @@ def find_job(folder: Path) -> Job:
 
 def list_jobs() -> list[Job]:
     """All runs of the runs folder, the newest first."""
+    return jobs_in(runs_folder())
+
+
+def jobs_in(parent: Path) -> list[Job]:
+    """All runs or trials whose folders lie in this one, the newest first."""
     try:
-        folders = [path for path in runs_folder().iterdir() if path.is_dir() and not path.name.startswith(".")]
+        folders = [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError:
         return []
     return [find_job(folder) for folder in sorted(folders, reverse=True) if (folder / "status.json").exists()]

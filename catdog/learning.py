@@ -119,12 +119,9 @@ class Learning:
 
     def train_epoch(self, phase: Phase, epoch: int, step: Callable) -> tuple[float, float]:
         """Learn from each training photo once; the mean loss and accuracy while doing so."""
-        # A resumed run takes the same path, since all chance in an epoch follows from seed, phase and epoch.
-        chance = np.random.default_rng([self.seed, PHASES.index(phase.name), epoch])
         count = len(phase.training)
-        order = chance.permutation(count)
-        views = chance.integers(0, phase.views, count)
-        self.dropout.seed_generator.state.assign(chance.integers(0, 2**32, 2, dtype=np.uint32))
+        order, views, dropout_seed = draw_epoch(self.seed, phase, epoch, count)
+        self.dropout.seed_generator.state.assign(dropout_seed)
         labels = self.train_labels[order]
         steps = math.ceil(count / self.batch_size)
         loss_sum = correct_sum = 0.0
@@ -188,6 +185,17 @@ class Learning:
     def discard(self) -> None:
         """Remove the checkpoint."""
         shutil.rmtree(self.run.checkpoint_folder, ignore_errors=True)
+
+
+def draw_epoch(seed: int, phase: Phase, epoch: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The order of an epoch's photos, the view of each, and dropout's seed (2,): all that chance decides in it.
+
+    It follows from seed, phase and epoch alone, so that a resumed run takes the same path.
+    """
+    chance = np.random.default_rng([seed, PHASES.index(phase.name), epoch])
+    order = chance.permutation(count)
+    views = chance.integers(0, phase.views, count)
+    return order, views, chance.integers(0, 2**32, 2, dtype=np.uint32)
 
 
 def finite(loss: float, phase: Phase, epoch: int) -> float:

@@ -13,6 +13,8 @@ PHASE_WORDS = {
     "head": "Training the head",
     "fine-tune": "Fine-tuning",
     "evaluation": "Evaluating",
+    "rates": "Trying learning rates",
+    "learning-curve": "Training on parts of the photos",
     "drawings": "Drawing cats and dogs",
     "tutorial": "Downloading the tutorials' photos",
 }

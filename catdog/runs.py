@@ -33,9 +33,12 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
     "epoch": {"phase": str, "epoch": int, "epochs": int, "loss": NUMBER, "accuracy": NUMBER}
     | {"val_loss": NUMBER, "val_accuracy": NUMBER, "seconds": NUMBER},
     "result": {"accuracy": NUMBER, "loss": NUMBER, "epochs": int, "seconds": NUMBER},
+    "rate": {"learning_rate": NUMBER, "loss": NUMBER, "val_loss": NUMBER, "val_accuracy": NUMBER},
+    "share": {"share": NUMBER, "photos": int, "val_accuracy": NUMBER, "val_loss": NUMBER},
     "note": {"message": str},
     "error": {"message": str},
 }
+TRIALS_FOLDER = "trials"  # the folder below that of the runs for what is no run, but waits in line with them
 STATES = ("queued", "running", "done", "stopped", "failed", "lost")
 HEARTBEAT_SECONDS = 5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
@@ -92,6 +95,12 @@ class Run:
     def checkpoint_folder(self) -> Path:
         """Where the run keeps what resuming needs."""
         return self.folder / "checkpoint"
+
+    @property
+    def queue_folder(self) -> Path:
+        """The folder of the runs and trials of which one works at a time."""
+        parent = self.folder.parent
+        return parent.parent if parent.name == TRIALS_FOLDER else parent
 
     def set_state(self, state: str, message: str = "") -> None:
         """Write the run's state (queued, running, done, stopped or failed), with a sentence where there is one."""
@@ -203,7 +212,7 @@ class Run:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until no other run of the same runs folder is working; raises `Stopped` if asked to meanwhile."""
-        lock = FileLock(self.folder.parent / ".lock")
+        lock = FileLock(self.queue_folder / ".lock")
         while True:
             try:
                 lock.acquire(timeout=0.5)

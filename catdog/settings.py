@@ -94,6 +94,12 @@ class TrainConfig:
 SETTINGS: dict[str, Field] = {each.name: each for each in fields(TrainConfig)}
 
 
+def rate_steps(each: Field) -> list[float]:
+    """A learning rate's values in a form: 1, 2 and 5 times the powers of ten within its bounds."""
+    rates = [float(f"{digit}e{power}") for power in range(-8, 1) for digit in (1, 2, 5)]
+    return [rate for rate in rates if each.metadata["low"] <= rate <= each.metadata["high"]]
+
+
 def checked(each: Field, value: Any) -> Any:
     """The value in the field's own type, from a value or a text; raises `Refused` with the allowed range."""
     limits = each.metadata

@@ -51,16 +51,9 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
     run = run if isinstance(run, Run) else create_run(config, run)
     started = time.monotonic()
     with run.working():
-        # Photos: which there are, and for what.
-        run.event("phase", phase="photos")
-        photo_set = find_photo_set(config.data, config.seed)
-        digests = digest_photos(photo_set)
-
-        # Backbone: the pre-trained network, its 1000 classes replaced by these.
-        backbone = choose_backbone(config.backbone, run)
-        make_deterministic(config.seed)
-        model = build_classifier(backbone.model, len(photo_set.class_names))
-        setup = Setup(config, run, photo_set, digests, backbone, model)
+        # Photos and backbone: the pre-trained network, its 1000 classes replaced by theirs.
+        setup = prepare(config, run)
+        model = setup.model
         require_as_before(setup)
 
         # Activations: what is frozen runs once.
@@ -89,6 +82,17 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
             learning.discard()
             run.set_state("done")
     return result
+
+
+def prepare(config: TrainConfig, run: Run) -> Setup:
+    """Find the photos, load the backbone, and put a new head on it."""
+    run.event("phase", phase="photos")
+    photo_set = find_photo_set(config.data, config.seed)
+    digests = digest_photos(photo_set)
+    backbone = choose_backbone(config.backbone, run)
+    make_deterministic(config.seed)
+    model = build_classifier(backbone.model, len(photo_set.class_names))
+    return Setup(config, run, photo_set, digests, backbone, model)
 
 
 def make_deterministic(seed: int) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from catdog.errors import Refused
 from catdog.figures import decimal
 from catdog.folders import is_allowed
-from catdog.settings import BACKBONES, SETTINGS, check_backbone_name
+from catdog.settings import BACKBONES, SETTINGS, check_backbone_name, rate_steps
 
 FREEZE_WORDS = {
     "none": "Nothing frozen",
@@ -106,11 +106,9 @@ def whole_number(name: str, step: int = 1) -> int:
 
 
 def learning_rate(name: str) -> float:
-    """A learning rate on a logarithmic scale: 1, 2 and 5 times the powers of ten within its bounds."""
+    """A learning rate on a logarithmic scale."""
     field = SETTINGS[name]
-    low, high = field.metadata["low"], field.metadata["high"]
-    rates = [float(f"{digit}e{power}") for power in range(-8, 1) for digit in (1, 2, 5)]
-    rates = [rate for rate in rates if low <= rate <= high]
+    rates = rate_steps(field)
     wanted = kept_values().get(name, field.default)
     # A run of the command line may have had any rate: the form takes the one that is nearest.
     st.session_state.setdefault(name, min(rates, key=lambda rate: abs(math.log(rate / wanted))))

@@ -7,6 +7,7 @@ from catdog.errors import CatdogError
 from catdog.pages.choose_photos import choose_photos
 from catdog.pages.run_view import show_run
 from catdog.pages.settings_form import learning_settings, network_settings
+from catdog.pages.trial_view import show_trials
 from catdog.pages.words import plain
 from catdog.settings import SETTINGS, TrainConfig
 
@@ -15,26 +16,27 @@ settings_side, run_side = st.columns([5, 7], gap="large")
 with settings_side:
     st.subheader("1 Photos", anchor=False)
     photo_set = choose_photos(st.session_state.get("seed", SETTINGS["seed"].default))
-    settings = None
+    config = None
     try:
         st.subheader("2 Network", anchor=False)
         settings = network_settings()
         st.subheader("3 Learning", anchor=False)
         settings |= learning_settings()
+        if photo_set is not None:
+            config = TrainConfig(data=str(photo_set.folder), **settings)
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
-        settings = None
-    ready = photo_set is not None and settings is not None
+    show_trials(config)
     if st.button(
         "Train",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=not ready,
-        help=None if ready else "Choose photos and valid settings above first.",
+        disabled=config is None,
+        help="Choose photos and valid settings above first." if config is None else None,
         width="stretch",
     ):
         try:
-            run_folder = jobs.start(TrainConfig(data=str(photo_set.folder), **settings))
+            run_folder = jobs.start(config)
             st.session_state["shown_run"] = run_folder.name
         except CatdogError as error:
             st.error(plain(str(error)), icon=":material/error:")

@@ -1,0 +1,75 @@
+"""Questions about photos and settings that are answered by trying, before training: each in a folder like a run's.
+
+A trial is worked on by a process of its own and waits in line with the runs; what came of it is one JSON file.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from catdog import jobs
+from catdog.errors import CatdogError
+from catdog.runs import TRIALS_FOLDER, Run, create_run, found_in, new_run_folder, read_config, read_json, runs_folder
+from catdog.settings import SETTINGS, TrainConfig
+
+QUESTIONS = {
+    "rates": "try learning rates for the head, and suggest one",
+    "learning-curve": "say whether more photos or more epochs would help",
+}
+ANSWER_FILE = "trial.json"
+MOST_KEPT = 20  # trials; older ones are removed
+# What neither question depends on, since both are about the head alone.
+WITHOUT_EFFECT = {"fine_tune_epochs", "fine_tune_learning_rate", "freeze_depth"}
+
+
+def trials_folder() -> Path:
+    """Where trials are kept."""
+    return runs_folder() / TRIALS_FOLDER
+
+
+def create_trial(config: TrainConfig, task: str) -> Run:
+    """The folder of a new trial, state `queued`; raises `Refused` where it can't be made. Old trials go."""
+    for job in found_trials()[MOST_KEPT - 1 :]:
+        if not job.is_active:
+            shutil.rmtree(job.folder, ignore_errors=True)
+    run = create_run(config, trials_folder() / new_run_folder().name)
+    run.write_config(config, task=task)
+    return run
+
+
+def start(config: TrainConfig, task: str) -> Path:
+    """Start a trial in a process of its own and return its folder; raises `Refused` or `Failed`."""
+    run = create_trial(config, task)
+    jobs.launch(run.folder)
+    return run.folder
+
+
+def task_of(folder: Path) -> str:
+    """What is to be done in a run's or a trial's folder: one of QUESTIONS, else `train`."""
+    task = found_in(read_json(folder / "config.json"), "task", kind=str)
+    return task if task in QUESTIONS else "train"
+
+
+def found_trials() -> list[jobs.Job]:
+    """All trials, the newest first."""
+    return jobs.jobs_in(trials_folder())
+
+
+def newest(task: str, config: TrainConfig) -> jobs.Job | None:
+    """The newest trial of a task whose answer holds for these settings."""
+    for job in found_trials():
+        if task_of(job.folder) != task:
+            continue
+        try:
+            tried = read_config(job.folder)
+        except CatdogError:
+            continue
+        without_effect = WITHOUT_EFFECT | ({"head_learning_rate"} if task == "rates" else set())
+        if all(getattr(tried, name) == getattr(config, name) for name in SETTINGS.keys() - without_effect):
+            return job
+    return None
+
+
+def answer_of(folder: Path) -> dict[str, Any]:
+    """What came of a trial; empty where it isn't done."""
+    return read_json(folder / ANSWER_FILE)
