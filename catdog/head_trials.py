@@ -24,6 +24,8 @@ from catdog.trials import ANSWER_FILE
 
 # Steps with each learning rate, so that a sweep over many photos takes seconds too; at least one epoch.
 MOST_STEPS = 400
+# Rates whose loss is higher by no more than this share do as well.
+LITTLE_MORE = 0.1
 SHARES = (0.25, 0.5, 0.75, 1.0)
 DRAWS = 3  # of photos for each share but the whole, since chance decides much among few
 # More photos are worth while if the loss fell by this share when their number doubled.
@@ -117,10 +119,7 @@ def try_rates(config: TrainConfig, run: Run) -> dict[str, Any]:
             tried.append({"learning_rate": rate, **min(figures, key=lambda epoch: epoch["val_loss"])})
             run.event("rate", **tried[-1])
         suggested = suggest_rate(tried)
-        sentence = (
-            f"{decimal(suggested['learning_rate'])} had the lowest validation loss within {count(epochs, 'epoch')}: "
-            f"{suggested['val_loss']:.4f}, accuracy {percent(suggested['val_accuracy'])}."
-        )
+        sentence = describe_rates(tried, suggested, epochs)
         answer = {"learning_rate": suggested["learning_rate"], "epochs": epochs, "rates": tried, "sentence": sentence}
         return finish(run, answer, started)
 
@@ -130,6 +129,23 @@ def suggest_rate(tried: list[dict[str, float]]) -> dict[str, float]:
     if not tried:
         raise Failed("With no learning rate was the loss a number: look whether the backbone file is whole.")
     return min(tried, key=lambda each: (each["val_loss"], each["learning_rate"]))
+
+
+def describe_rates(tried: list[dict[str, float]], suggested: dict[str, float], epochs: int) -> str:
+    """What the suggested rate achieved, and between which others it made little difference."""
+    place = low = high = tried.index(suggested)
+    while low > 0 and tried[low - 1]["val_loss"] <= (1 + LITTLE_MORE) * tried[place]["val_loss"]:
+        low -= 1
+    while high + 1 < len(tried) and tried[high + 1]["val_loss"] <= (1 + LITTLE_MORE) * tried[place]["val_loss"]:
+        high += 1
+    sentence = (
+        f"{decimal(suggested['learning_rate'])} had the lowest validation loss within {count(epochs, 'epoch')}: "
+        f"{suggested['val_loss']:.4f}, accuracy {percent(suggested['val_accuracy'])}."
+    )
+    if low == high:
+        return sentence
+    between = f"{decimal(tried[low]['learning_rate'])} to {decimal(tried[high]['learning_rate'])}"
+    return f"{sentence} From {between} the rate made little difference."
 
 
 def try_shares(config: TrainConfig, run: Run) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from trained import SMALL_FLAGS, one_json_object, small_config
 from catdog import jobs, trials
 from catdog.__main__ import main
 from catdog.errors import Failed
+from catdog.figures import decimal
 from catdog.head_trials import (
     DRAWS,
     HeadTrials,
+    describe_rates,
     describe_shares,
     draw_rows,
     prepare_trials,
@@ -146,6 +148,26 @@ def test_the_lowest_loss_decides_and_then_the_lowest_rate():
     assert suggest_rate(tried)["learning_rate"] == 0.01
     with pytest.raises(Failed, match="With no learning rate"):
         suggest_rate([])
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ([0.5, 0.23, 0.2, 0.219, 0.21, 0.3], " From 0.01 to 1 the rate made little difference."),
+        ([0.5, 0.23, 0.2, 0.221, 0.2, 0.3], ""),
+        ([0.2, 0.5], ""),
+        ([0.2, 0.2], " From 0.0001 to 0.001 the rate made little difference."),
+    ],
+)
+def test_rates_between_which_it_makes_little_difference_are_named(losses, words):
+    tried = [
+        {"learning_rate": 10.0 ** (place - 4), "val_loss": loss, "val_accuracy": 0.9}
+        for place, loss in enumerate(losses)
+    ]
+    suggested = suggest_rate(tried)
+    sentence = describe_rates(tried, suggested, 1)
+    start = f"{decimal(suggested['learning_rate'])} had the lowest validation loss within 1 epoch: 0.2000, "
+    assert sentence == f"{start}accuracy 90.0 %.{words}"
 
 
 def test_a_share_is_judged_by_its_best_epochs():

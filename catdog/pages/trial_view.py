@@ -16,9 +16,9 @@ from catdog.trial_charts import rates_chart, shares_chart
 
 POLL_SECONDS = 1.0
 BUTTONS = {
-    "rates": ("Find a learning rate", ":material/search:", "Trains the head with each rate for a few epochs."),
+    "rates": ("Find a rate", ":material/search:", "Trains the head with each rate for a few epochs."),
     "learning-curve": (
-        "More photos or more epochs?",
+        "More photos or epochs?",
         ":material/stacked_line_chart:",
         "Trains the head on a quarter, a half, three quarters and all of the photos.",
     ),
