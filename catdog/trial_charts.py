@@ -5,10 +5,24 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from catdog.charts import CURVE_COLOUR, LEGEND, NEUTRAL_COLOUR, SPLIT_COLOURS, SPLIT_DASHES, SPLITS
+from catdog.charts import (
+    CURVE_COLOUR,
+    LEGEND,
+    NEUTRAL_COLOUR,
+    SPLIT_COLOURS,
+    SPLIT_DASHES,
+    SPLITS,
+    logarithmic_loss_axis,
+)
 from catdog.figures import decimal, percent
 
-HEIGHT = 180  # pixels
+HEIGHT = 200  # pixels
+RATE_TICKS = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1]
+
+
+def heading(words: str) -> alt.TitleParams:
+    """A chart's heading, as all charts of the page have it."""
+    return alt.TitleParams(words, fontSize=14, anchor="start", offset=6)
 
 
 def rates_chart(rates: list[dict[str, Any]], suggested: float | None = None) -> alt.LayerChart:
@@ -22,22 +36,22 @@ def rates_chart(rates: list[dict[str, Any]], suggested: float | None = None) -> 
         columns=["rate", "split", "loss", "suggested"],
     )
     rows = rows.assign(written=rows["rate"].map(decimal))
+    axis = logarithmic_loss_axis(rows.assign(kind="epoch", value=rows["loss"]))
     x = alt.X(
         "rate:Q",
-        title="Learning rate",
+        title=None,
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(grid=False, labelExpr="format(datum.value, '~r')", tickCount=7),
+        axis=alt.Axis(grid=False, values=RATE_TICKS, labelExpr="format(datum.value, '~f')"),
     )
     y = alt.Y(
         "loss:Q",
-        title="Loss",
-        scale=alt.Scale(type="log"),
-        axis=alt.Axis(labelExpr="format(datum.value, '~r')", tickCount=5),
+        title=None,
+        scale=alt.Scale(domain=list(axis.domain), nice=False, type=axis.scale),
+        axis=alt.Axis(values=axis.ticks, labelExpr=axis.label),
     )
-    colour = alt.Color(
-        "split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_COLOURS)), legend=alt.Legend(**LEGEND)
-    )
-    style = alt.StrokeDash("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_DASHES)), legend=None)
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1, **LEGEND)
+    colour = alt.Color("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_COLOURS)), legend=legend)
+    style = alt.StrokeDash("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_DASHES)), legend=legend)
     tooltip = [
         alt.Tooltip("written:N", title="Learning rate"),
         alt.Tooltip("split:N", title="Photos"),
@@ -48,6 +62,7 @@ def rates_chart(rates: list[dict[str, Any]], suggested: float | None = None) -> 
         alt.Chart(rows).mark_line(strokeWidth=2).encode(x, y, colour, style, tooltip=tooltip),
         alt.Chart(rows).mark_circle(size=30, opacity=1).encode(x, y, colour, tooltip=tooltip),
         alt.Chart(chosen).mark_point(color=CURVE_COLOUR, size=220, strokeWidth=1.5).encode(x, y, tooltip=tooltip),
+        title=heading("Loss by learning rate"),
         height=HEIGHT,
         width="container",
         description="Line chart: loss of training and validation by learning rate",
@@ -66,13 +81,13 @@ def shares_chart(shares: list[dict[str, Any]]) -> alt.LayerChart:
     )
     x = alt.X(
         "photos:Q",
-        title="Training photos",
+        title=None,
         scale=alt.Scale(zero=True, nice=False),
-        axis=alt.Axis(grid=False, values=rows["photos"].tolist(), format=","),
+        axis=alt.Axis(grid=False, values=rows["photos"].tolist(), labelExpr="format(datum.value, ',')"),
     )
     y = alt.Y(
         "val_accuracy:Q",
-        title="Validation accuracy",
+        title=None,
         scale=alt.Scale(zero=False, padding=8),
         axis=alt.Axis(labelExpr="format(100 * datum.value, '.1~f') + ' %'", tickCount=4),
     )
@@ -89,6 +104,7 @@ def shares_chart(shares: list[dict[str, Any]]) -> alt.LayerChart:
         ),
         chart.mark_line(color=CURVE_COLOUR, strokeWidth=2).encode(x, y),
         chart.mark_circle(color=CURVE_COLOUR, size=50, opacity=1).encode(x, y, tooltip=tooltip),
+        title=heading("Accuracy by number of photos"),
         height=HEIGHT,
         width="container",
         description="Line chart: validation accuracy by number of training photos",
