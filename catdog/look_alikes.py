@@ -14,15 +14,15 @@ from catdog.fingerprints import FINGERPRINT, GREY_SIDE, Fingerprints
 BLANK_CONTRAST = 3.0
 # Of 64 bits; two photos that have nothing in common differ in 32, give or take 4.
 HASH_DISTANCE = 20
-# How well one picture's best crop must agree with the other picture: 1 is the same but for brightness and contrast.
-SAME = 0.97
-# What is worth a closer look at all, before crops are tried.
-PROMISING = 0.5
+# How well two pictures must agree on 8 x 8 pixels, then on 16 x 16 with the best of a few crops, to be looked at
+# more closely; and at last on 32 x 32. 1 is the same but for brightness and contrast. Among 3,000 photos of cats and
+# dogs no two came above 0.92 at last, and of 300 whose sides were cropped by up to a tenth few came below 0.95.
+SIMILAR, CLOSE, SAME = 0.75, 0.85, 0.94
 # How much of a side a crop may take away, tried at first in steps, then once more around the best in half of them.
 CROPS = (0.0, 0.05, 0.1)
 FINER = 0.025
 BLOCK = 256  # photos compared with all others at once
-PAIRS = 64  # laid over one another at once
+PAIRS = 128  # laid over one another at once
 
 
 def find_look_alikes(fingerprints: Fingerprints) -> list[list[Path]]:
@@ -39,65 +39,67 @@ def find_look_alikes(fingerprints: Fingerprints) -> list[list[Path]]:
 
 
 def roots_of(rows: np.ndarray) -> list[int]:
-    """For each fingerprint (n FINGERPRINT) the place of one that stands for all that show the same picture."""
-    parents = list(range(len(rows)))
-
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = place = parents[parents[place]]
-        return place
-
-    for first, second, mirrored in candidates(rows):
-        # Of a scene that a camera took a thousand times not every pair has to be looked at.
-        apart = np.array([root(one) != root(other) for one, other in zip(first, second, strict=True)], bool)
-        first, second, mirrored = first[apart], second[apart], mirrored[apart]
-        same = agreement(rows["grey"][first], rows["grey"][second], mirrored) >= SAME
-        for one, other in zip(first[same], second[same], strict=True):
-            parents[max(root(one), root(other))] = min(root(one), root(other))
-    return [root(place) for place in range(len(rows))]
+    """For each fingerprint (n FINGERPRINT) the place of the first of those that show the same picture."""
+    roots = np.arange(len(rows))
+    for pairs in candidates(rows):
+        while pairs.size:
+            first, second, mirrored = pairs[:, :PAIRS]
+            same = agreement(rows["grey"][first], rows["grey"][second], mirrored.astype(bool)) >= SAME
+            for one, other in sorted(zip(first[same], second[same], strict=True)):
+                here, there = sorted((roots[one], roots[other]))
+                roots[roots == there] = here
+            # Of a scene that a camera took a thousand times not every pair has to be looked at.
+            pairs = pairs[:, PAIRS:]
+            pairs = pairs[:, roots[pairs[0]] != roots[pairs[1]]]
+    return roots.tolist()
 
 
-def candidates(rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs of places, and whether the first is to be mirrored, whose hashes are near; PAIRS at a time."""
+def candidates(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs that are worth a closer look: arrays (3, n) of two places, and whether the first is to be mirrored."""
     shown = np.flatnonzero(rows["contrast"] >= BLANK_CONTRAST)
-    hashes, mirrored_hashes = rows["hash"][shown], rows["mirrored_hash"][shown]
+    grey, hashes = rows["grey"][shown], rows["hash"][shown]
+    small = normalized(pooled(grey, 8)).reshape(len(shown), -1)
+    small_mirrored = normalized(pooled(grey[:, :, ::-1], 8)).reshape(len(shown), -1)
+    views = (hashes, small), (rows["mirrored_hash"][shown], small_mirrored)
     for start in range(0, len(shown), BLOCK):
         found = []
-        for mirrored, of_block in enumerate((hashes, mirrored_hashes)):
-            distances = np.bitwise_count(of_block[start : start + BLOCK, None] ^ hashes[None, start:])
-            first, second = np.nonzero(np.triu(distances <= HASH_DISTANCE, 1))
-            found.append((first + start, second + start, np.full(len(first), mirrored, bool)))
-        first, second, mirrored = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        order = np.lexsort((mirrored, second, first))
-        for part in np.array_split(order, max(1, -(-len(order) // PAIRS))):
-            yield shown[first[part]], shown[second[part]], mirrored[part]
+        for mirrored, (own_hashes, own_small) in enumerate(views):
+            block = slice(start, start + BLOCK)
+            near = np.bitwise_count(own_hashes[block, None] ^ hashes[None, start:]) <= HASH_DISTANCE
+            near &= own_small[block] @ small[start:].T >= SIMILAR
+            first, second = np.nonzero(np.triu(near, 1))
+            found.append(np.stack([shown[first + start], shown[second + start], np.full(len(first), mirrored)]))
+        yield np.concatenate(found, axis=1)
 
 
 def agreement(first: np.ndarray, second: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """How well each two grey pictures (n, side, side) agree, up to 1, where either may be a crop of the other."""
-    first, second = first.astype(np.float32), second.astype(np.float32)
+    """How well each two grey pictures (n, side, side) agree, up to 1, where either may be a crop of the other.
+
+    Those that are far apart get no exact figure.
+    """
     first = np.where(mirrored[:, None, None], first[:, :, ::-1], first)
-    found = correlation(first, second)
-    promising = np.flatnonzero(found >= PROMISING)
+    found = correlation(pooled(first, GREY_SIDE), pooled(second, GREY_SIDE))
     for whole, crop in ((first, second), (second, first)):
-        best = best_crop(whole[promising], crop[promising])
-        found[promising] = np.maximum(found[promising], best)
+        steps = np.array([(start, 1 - end) for start in CROPS for end in CROPS])
+        best, kept = try_crops(pooled(whole, 16), pooled(crop, 16), np.broadcast_to(steps, (len(whole), 2, 9, 2)))
+        close = np.flatnonzero(best >= CLOSE)
+        finer = np.array([(start, end) for start in (-FINER, 0, FINER) for end in (-FINER, 0, FINER)])
+        spans = np.clip(kept[close, :, None, :] + finer, 0, 1)
+        best, _ = try_crops(pooled(whole[close], GREY_SIDE), pooled(crop[close], GREY_SIDE), spans)
+        found[close] = np.maximum(found[close], best)
     return found
 
 
-def best_crop(whole: np.ndarray, crop: np.ndarray) -> np.ndarray:
-    """How well the best crop of each whole picture agrees with the other picture, both (n, side, side)."""
-    steps = np.array([(start, 1 - end) for start in CROPS for end in CROPS])
-    spans = np.broadcast_to(steps, (len(whole), 2, len(steps), 2))
-    _, best = try_crops(whole, crop, spans)
-    finer = np.array([(start, end) for start in (-FINER, 0, FINER) for end in (-FINER, 0, FINER)])
-    spans = np.clip(best[:, :, None, :] + finer, 0, 1)
-    return try_crops(whole, crop, spans)[0]
+def pooled(grey: np.ndarray, side: int) -> np.ndarray:
+    """Grey pictures (n, 32, 32) as float32 of fewer pixels, each the mean of those that it stands for."""
+    each = GREY_SIDE // side
+    return grey.reshape(len(grey), side, each, side, each).mean((2, 4), dtype=np.float32)
 
 
 def try_crops(whole: np.ndarray, crop: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best agreement over all rows and columns to keep, spans (n, 2, tries, 2) from 0 to 1; and which were best."""
-    rows, columns = resampling(spans[:, 0]), resampling(spans[:, 1])
+    side = whole.shape[-1]
+    rows, columns = resampling(spans[:, 0], side), resampling(spans[:, 1], side)
     in_columns = whole[:, None] @ columns.transpose(0, 1, 3, 2)
     tries = rows[:, :, None] @ in_columns[:, None]
     found = correlation(tries, crop[:, None, None])
@@ -108,18 +110,20 @@ def try_crops(whole: np.ndarray, crop: np.ndarray, spans: np.ndarray) -> tuple[n
     return found[each, row, column], kept
 
 
-def resampling(spans: np.ndarray) -> np.ndarray:
+def resampling(spans: np.ndarray, side: int) -> np.ndarray:
     """Matrices (..., side, side) that stretch a part of a line of pixels, from 0 to 1, over the whole line."""
     start, end = spans[..., :1], spans[..., 1:]
-    places = (start + (np.arange(GREY_SIDE) + 0.5) / GREY_SIDE * (end - start)) * GREY_SIDE - 0.5
-    weights = 1 - np.abs(np.clip(places, 0, GREY_SIDE - 1)[..., None] - np.arange(GREY_SIDE))
+    places = (start + (np.arange(side) + 0.5) / side * (end - start)) * side - 0.5
+    weights = 1 - np.abs(np.clip(places, 0, side - 1)[..., None] - np.arange(side))
     return np.clip(weights, 0, 1).astype(np.float32)
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The correlation of pictures (..., side, side) pixel by pixel; 0 where one is of a single grey."""
-    first = first - first.mean((-2, -1), keepdims=True)
-    second = second - second.mean((-2, -1), keepdims=True)
-    together = (first * second).sum((-2, -1))
-    apart = np.sqrt((first**2).sum((-2, -1)) * (second**2).sum((-2, -1)))
-    return together / np.maximum(apart, 1e-6)
+    """The correlation of pictures (..., side, side), pixel by pixel; 0 where one is of a single grey."""
+    return (normalized(first) * normalized(second)).sum((-2, -1))
+
+
+def normalized(pictures: np.ndarray) -> np.ndarray:
+    """Pictures (..., side, side) brought to a mean of 0 and a length of 1; all 0 where they are of a single grey."""
+    pictures = pictures - pictures.mean((-2, -1), keepdims=True)
+    return pictures / np.maximum(np.sqrt((pictures**2).sum((-2, -1), keepdims=True)), 1e-6)

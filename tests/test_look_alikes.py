@@ -88,12 +88,7 @@ def test_photos_are_compared_across_blocks_and_parts(tmp_path, monkeypatch):
 
 def test_each_pair_is_a_candidate_once_and_none_with_itself():
     rows = np.concatenate([take_fingerprint(encoded(draw_scene(1), "PNG"))] * 5)
-    pairs = [
-        (one, other)
-        for first, second, mirrored in candidates(rows)
-        for one, other, flag in zip(first.tolist(), second.tolist(), mirrored.tolist(), strict=True)
-        if not flag
-    ]
+    pairs = [(one, other) for found in candidates(rows) for one, other, mirrored in found.T.tolist() if not mirrored]
     assert sorted(pairs) == [(one, other) for one in range(5) for other in range(one + 1, 5)]
 
 
