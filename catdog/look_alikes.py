@@ -58,8 +58,8 @@ def candidates(rows: np.ndarray) -> Iterator[np.ndarray]:
     """Pairs that are worth a closer look: arrays (3, n) of two places, and whether the first is to be mirrored."""
     shown = np.flatnonzero(rows["contrast"] >= BLANK_CONTRAST)
     grey, hashes = rows["grey"][shown], rows["hash"][shown]
-    small = normalized(pooled(grey, 8)).reshape(len(shown), -1)
-    small_mirrored = normalized(pooled(grey[:, :, ::-1], 8)).reshape(len(shown), -1)
+    small = normalized(pooled(grey, 8)).reshape(len(shown), 64)
+    small_mirrored = normalized(pooled(grey[:, :, ::-1], 8)).reshape(len(shown), 64)
     views = (hashes, small), (rows["mirrored_hash"][shown], small_mirrored)
     for start in range(0, len(shown), BLOCK):
         found = []

@@ -13,8 +13,8 @@ from catdog.photo_sets import photos_below
 
 
 def groups_in(folder) -> list[list[str]]:
-    """The groups among a folder's photos, by their names."""
-    return [[path.stem for path in group] for group in find_look_alikes(fingerprint_photos(photos_below(folder)))]
+    """The groups among a folder's photos, by their sorted names."""
+    return [sorted(path.stem for path in group) for group in find_look_alikes(fingerprint_photos(photos_below(folder)))]
 
 
 @pytest.mark.parametrize("way", ["resized", "encoded anew", "mirrored", "cropped"])
