@@ -42,6 +42,11 @@ class Fingerprints:
     rows: dict[str, np.void] = field(default_factory=dict)
     unreadable: list[LeftOut] = field(default_factory=list)
 
+    def pixels(self, path: Path) -> int:
+        """How many pixels a readable photo has."""
+        row = self.rows[self.digests[path]]
+        return int(row["width"]) * int(row["height"])
+
     def only(self, paths: Iterable[Path]) -> "Fingerprints":
         """Those of some of the photos alone."""
         wanted = set(paths)

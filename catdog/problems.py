@@ -18,12 +18,12 @@ FEWEST_TO_VALIDATE = 5
 MOST_TIMES_AS_MANY = 3
 # A photo whose shorter side is below this has been blown up beyond recognition before the network sees it.
 TINY_SIDE = 64
-# Which of a picture's copies stays: what it is tested with.
+# Which of a picture's copies stays: what it is tested with; of several of them, the largest.
 KEPT_FIRST = ("test", "validation", "train")
 # Every kind of problem, the worst first, with what it does to a result.
 KINDS = {
-    "across-splits": "The same picture is learned from and tested with, so the result looks better than it is.",
-    "across-classes": "The same picture lies under different classes: one of its labels is wrong, and teaches it.",
+    "across-splits": "What was learned from is no test: the result looks better than it is.",
+    "across-classes": "One of its labels is wrong, and what is wrong is learned all the same.",
     "unreadable": "These files can't be read and are left out by themselves.",
     "duplicate": "The same file several times counts for more than one that is there once.",
     "near-duplicate": "Nearly the same picture several times teaches little that is new.",
@@ -76,7 +76,8 @@ def copies(photo_set: PhotoSet, fingerprints: Fingerprints, groups: Iterable[Seq
     split_of = {photo.path: split for split, photos in photo_set.splits.items() for photo in photos}
     label_of = {photo.path: photo.label for photos in photo_set.splits.values() for photo in photos}
     for group in groups:
-        in_order = sorted(group, key=lambda path: (KEPT_FIRST.index(split_of[path]), path))
+        pixels = {path: fingerprints.pixels(path) for path in group}
+        in_order = sorted(group, key=lambda path: (KEPT_FIRST.index(split_of[path]), -pixels[path], path))
         splits = [split for split in photo_set.splits if split in {split_of[path] for path in group}]
         classes = [photo_set.class_names[label] for label in sorted({label_of[path] for path in group})]
         same_file = len({fingerprints.digests[path] for path in group}) == 1

@@ -80,7 +80,7 @@ def test_each_problem_is_counted_and_shown_with_its_photos_when_opened(copied):
     opened(app, "photo_problems")
     said = texts(app)
     assert "**1 picture is learned from and tested with**" in said
-    assert "so the result looks better than it is" in said
+    assert "the result looks better than it is" in said
     assert "**1 photo is there more than once**" in said
     assert "**1 photo is tiny**" in said
     # The worst comes first.

@@ -103,7 +103,7 @@ def test_copies_on_one_side(photos):
     for number in range(5):
         shutil.copy(photos / "train/cats/00.jpg", photos / "train/cats" / f"copy {number}.jpg")
     with Image.open(photos / "validation/dogs/01.jpg") as picture:
-        save_scene(photos / "validation/dogs/smaller.jpg", altered(picture, "resized"))
+        save_scene(photos / "validation/dogs/00 smaller.jpg", altered(picture, "resized"))
     duplicate, near = problems_of(photos)
     assert (duplicate.kind, near.kind) == ("duplicate", "near-duplicate")
     assert duplicate.message == (
@@ -111,6 +111,8 @@ def test_copies_on_one_side(photos):
     )
     assert [path.name for path in duplicate.leave_out] == [f"copy {number}.jpg" for number in range(5)]
     assert "are nearly the same picture, in validation." in near.message
+    # The larger one stays.
+    assert [path.name for path in near.leave_out] == ["00 smaller.jpg"]
 
 
 def test_what_could_be_left_out_mends_it(photos):

@@ -187,7 +187,7 @@ def show_photo_set(photo_set: PhotoSet, problems: list[Problem] | None, version:
                 st.image(picture, width=48, alt=f"An example of {name}")
     if photo_set.is_drawn:
         st.caption("A fifth of each class is kept apart to validate with; photos that look alike stay together.")
+    show_left_out(photo_set.folder)
     if problems is not None:
         show_problems(photo_set, problems, version)
-    show_left_out(photo_set.folder)
     show_grid(photo_set, version)

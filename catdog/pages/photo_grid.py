@@ -64,7 +64,8 @@ def show_pictures(paths: Sequence[Path], folder: Path, version: str, captions: b
 
 def show_grid(photo_set: PhotoSet, version: str) -> None:
     """Every photo by split and class, a page of them at a time, once the visitor opens the fold."""
-    fold = st.expander("Show photos", icon=":material/photo_library:", key="show_photos", on_change="rerun")
+    icon = ":material/photo_library:"
+    fold = st.expander("Show photos", icon=icon, key="show_photos", type="compact", on_change="rerun")
     if not fold.open:
         return
     with fold:

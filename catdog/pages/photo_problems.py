@@ -34,6 +34,7 @@ BUTTONS = {
     "blank": "Leave these out",
     "tiny": "Leave these out",
 }
+FOLD = "photo_problems"  # the key of what all of it is folded into
 SHOWN_OF_A_KIND = 10
 SHOWN_OF_A_GROUP = 4
 # How many folders' fingerprints are remembered, and for how long in case the folder's version did not tell.
@@ -123,10 +124,13 @@ def show_problems(photo_set: PhotoSet, problems: list[Problem], version: str) ->
         st.caption(":material/check: Nothing wrong was found in these photos.")
         return
     words = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    fold = st.expander(words, icon=":material/report:", key="photo_problems", on_change="rerun")
+    fold = st.expander(words, icon=":material/report:", key=FOLD, type="compact", on_change="rerun")
     if not fold.open:
         return
     with fold:
+        refusal = st.session_state.pop("leave_out_refusal", None)
+        if refusal:
+            st.warning(plain(refusal), icon=":material/error:")
         for kind in KINDS:
             of_kind = [problem for problem in problems if problem.kind == kind]
             if of_kind:
@@ -149,26 +153,28 @@ def show_kind(kind: str, problems: list[Problem], photo_set: PhotoSet, version: 
     if len(problems) > SHOWN_OF_A_KIND:
         st.caption(f"and {len(problems) - SHOWN_OF_A_KIND:,} more")
     unwanted = [path for problem in problems for path in problem.leave_out]
-    if unwanted and st.button(
-        BUTTONS[kind],
-        icon=":material/visibility_off:",
-        key=f"leave_out_{kind}",
-        help="Training will not use them. The files stay where they are.",
-    ):
-        act(photo_set.folder, unwanted)
+    if unwanted:
+        st.button(
+            BUTTONS[kind],
+            icon=":material/visibility_off:",
+            key=f"leave_out_{kind}",
+            help="Training will not use them. The files stay where they are.",
+            on_click=try_to_leave_out,
+            args=(photo_set.folder, unwanted),
+        )
 
 
-def act(folder: Path, unwanted: list[Path]) -> None:
-    """Leave photos out and show the page anew; or say why that can't be done."""
+def try_to_leave_out(folder: Path, unwanted: list[Path]) -> None:
+    """Leave photos out before the page is drawn anew, or keep the reason why that can't be done for it to say."""
     before = left_out_of(folder)
     leave_out(folder, unwanted)
     try:
         find_photo_set(folder, leave_out=left_out_of(folder))
     except CatdogError as error:
         st.session_state["left_out"][str(folder)] = before
-        st.warning(plain(str(error)), icon=":material/error:")
-        return
-    st.rerun()
+        st.session_state["leave_out_refusal"] = str(error)
+    # Its heading will have another number, which would fold it up.
+    st.session_state[FOLD] = True
 
 
 def short(message: str, folder: Path) -> str:
