@@ -99,10 +99,13 @@ def pooled(grey: np.ndarray, side: int) -> np.ndarray:
 def try_crops(whole: np.ndarray, crop: np.ndarray, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best agreement over all rows and columns to keep, spans (n, 2, tries, 2) from 0 to 1; and which were best."""
     side = whole.shape[-1]
+    whole = whole - whole.mean((-2, -1), keepdims=True)
     rows, columns = resampling(spans[:, 0], side), resampling(spans[:, 1], side)
     in_columns = whole[:, None] @ columns.transpose(0, 1, 3, 2)
     tries = rows[:, :, None] @ in_columns[:, None]
-    found = correlation(tries, crop[:, None, None])
+    # Their correlation with the crop; the tries are many, and need not be copied to be normalized.
+    spread = np.einsum("nabij,nabij->nab", tries, tries) - side**2 * tries.mean((-2, -1)) ** 2
+    found = np.einsum("nabij,nij->nab", tries, normalized(crop)) / np.sqrt(np.maximum(spread, 1e-6))
     best = found.reshape(len(found), -1).argmax(1) if found.size else np.zeros(0, int)
     row, column = np.divmod(best, spans.shape[2])
     each = np.arange(len(found))
