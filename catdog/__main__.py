@@ -14,11 +14,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TextIO
 
+from catdog import fingerprints
 from catdog.arguments import build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.folders import require_empty
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
-from catdog.photos import read_ahead
+from catdog.problems import check_photos
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
@@ -32,7 +33,6 @@ TASKS = {
     "learning-curve": "catdog.head_trials:try_shares",
 }
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
-SMALL = 64  # the size at which `check` reads photos: enough to find what is broken
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -161,7 +161,7 @@ def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Answer a question about photos and settings before training, and print the answer."""
     config = TrainConfig(**{name: value for name, value in vars(arguments).items() if name in SETTINGS})
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed)
+    find_photo_set(config.data, config.seed, config.leave_out)
     answer = work_on(create_trial(config, arguments.command), config, console, arguments.command)
     if arguments.json:
         print_json(answer)
@@ -180,7 +180,7 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
     else:
         config = TrainConfig(**given)
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed)
+    find_photo_set(config.data, config.seed, config.leave_out)
     if getattr(arguments, "also_write", None) and not os.access(".", os.W_OK):
         raise Refused("The working folder can't be written, so no cat_dog_classifier.h5 can be put there.")
     if arguments.resume:
@@ -195,6 +195,8 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
     config = read_config(folder)
     for name, value in given.items():
         before = getattr(config, name)
+        if name == "leave_out" and value != before:
+            raise Refused(f"The run in {folder} began with another list of photos to leave out than --leave-out names.")
         if name != "data" and value != before:
             raise Refused(f"The run in {folder} began with --{name.replace('_', '-')} {before}, not {value}.")
     # The photos may have moved; that they are the same ones is checked by their content.
@@ -294,21 +296,28 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
 
 def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Read every photo of a folder, and print how many there are and what is wrong."""
-    photo_set = find_photo_set(arguments.data)
-    problems = []
-    for photo in read_ahead((photo.path for photos in photo_set.splits.values() for photo in photos), SMALL):
-        if photo.reason:
-            message = LeftOut(Path(photo.source), photo.reason).sentence
-            problems.append({"kind": "unreadable", "paths": [str(photo.source)], "message": message})
+    photo_set = find_photo_set(arguments.data, leave_out=getattr(arguments, "leave_out", ()))
+    total = len(photo_set.paths())
+    progress = progress_on(console)
+    try:
+        progress({"event": "phase", "phase": "photos"})
+        photo_set, problems = check_photos(
+            photo_set,
+            TrainConfig().seed,
+            lambda done, rate: progress({"event": "progress", "done": done, "total": total, "per_second": rate}),
+        )
+    finally:
+        progress.close()
     counts = photo_set.counts()
     if arguments.json:
-        print_json({"photos": counts, "problems": problems})
+        print_json({"photos": counts, "problems": [problem.as_dict() for problem in problems]})
         return 0
     for split, of_class in counts.items():
         print(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in of_class.items()))
     for problem in problems:
-        print(f"{problem['kind']}: {problem['message']}")
-    print(f"{len(problems)} problems found." if problems else "Nothing wrong was found.")
+        print(f"{problem.kind}: {problem.message}")
+    found = "1 problem was found." if len(problems) == 1 else f"{len(problems):,} problems were found."
+    print(found if problems else "Nothing wrong was found.")
     return 0
 
 
@@ -336,7 +345,7 @@ def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
 
 
 def cache_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Print what is kept of photos that ran through frozen networks, after removing it if asked to."""
+    """Print what is kept of photos for later runs, after removing it if asked to."""
     folder = shelves_folder()
     if arguments.clear:
         freed = clear_shelves(folder)
@@ -358,9 +367,11 @@ def shelf_line(shelf: ShelfSummary) -> str:
     """What is on a shelf, how much of it, and when it was last used."""
     what = shelf.as_dict()
     kind, image_size = what["kind"] or "unknown", what["image_size"] or "?"
-    view = {0: "as they are", 1: "mirrored"}.get(what["view"], "unknown view")
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(shelf.used))
     size = readable_size(shelf.size_bytes)
+    if kind == fingerprints.KIND:
+        return f"{kind}, to find faults by{shelf.photos:>16,} photos  {size:>8}  last used {used}"
+    view = {0: "as they are", 1: "mirrored"}.get(what["view"], "unknown view")
     return f"{kind:7}  {image_size:>3} pixels  {view:12}  {shelf.photos:>7,} photos  {size:>8}  last used {used}"
 
 

@@ -32,10 +32,27 @@ def setting_parser(name: str) -> Callable[[str], Any]:
     return parse
 
 
+def listed_photos(name: str) -> tuple[str, ...]:
+    """The paths in a text file, one a line, as a setting's value."""
+    try:
+        lines = Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
+        return checked(SETTINGS["leave_out"], [line for line in lines if line.strip()])
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"the file {name} can't be read ({error.strerror})") from None
+    except Refused as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
+
+
+def add_leave_out(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that names photos not to use."""
+    help_text = "Text file with photos not to use, one a line, as paths in DATA. Default: none"
+    parser.add_argument("--leave-out", metavar="FILE", type=listed_photos, default=argparse.SUPPRESS, help=help_text)
+
+
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting but the photos, and --json."""
     for name, field in SETTINGS.items():
-        if name == "data":
+        if name in ("data", "leave_out"):
             continue
         choices = field.metadata.get("choices")
         parser.add_argument(
@@ -45,6 +62,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
             help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
         )
+    add_leave_out(parser)
     parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
 
 
@@ -89,6 +107,7 @@ def build_parser() -> Parser:
         "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
     )
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
+    add_leave_out(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)

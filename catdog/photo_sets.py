@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -54,6 +54,12 @@ class PhotoSet:
     folder: Path
     class_names: tuple[str, ...]
     splits: dict[str, list[Photo]]
+    # Whether the seed drew which photos are for validation, because the folder has none of its own.
+    is_drawn: bool = False
+
+    def paths(self) -> list[Path]:
+        """The paths of all photos, split after split."""
+        return [photo.path for photos in self.splits.values() for photo in photos]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many photos each split has of each class."""
@@ -63,10 +69,11 @@ class PhotoSet:
         }
 
 
-def find_photo_set(folder: Path | str, seed: int = 0) -> PhotoSet:
+def find_photo_set(folder: Path | str, seed: int = 0, leave_out: Collection[str] = ()) -> PhotoSet:
     """The photos to train on and to validate with; raises `Refused` where a folder can't be trained on.
 
-    Without a validation folder, each class gives a fifth of its training photos, chosen by the seed.
+    Without a validation folder, each class gives a fifth of its training photos, chosen by the seed. The photos to
+    leave out are paths relative to the folder; one that is not among its photos is refused, since somebody meant it.
     """
     folder = Path(folder)
     by_split = find_splits(folder)
@@ -76,10 +83,46 @@ def find_photo_set(folder: Path | str, seed: int = 0) -> PhotoSet:
     train_folder = by_split["train"]
     class_names = tuple(path.name for path in class_folders(train_folder))
     splits = {split: labelled_photos(path, class_names) for split, path in sorted(by_split.items())}
-    if "validation" not in splits:
+    if leave_out:
+        splits = without(splits, folder, class_names, leave_out)
+    is_drawn = "validation" not in splits
+    if is_drawn:
         splits["train"], splits["validation"] = split_photos(train_folder, splits["train"], class_names, seed)
     order = [split for split in ("train", "validation", "test") if split in splits]
-    return PhotoSet(folder, class_names, {split: splits[split] for split in order})
+    return PhotoSet(folder, class_names, {split: splits[split] for split in order}, is_drawn)
+
+
+def without(
+    splits: dict[str, list[Photo]], folder: Path, class_names: tuple[str, ...], leave_out: Collection[str]
+) -> dict[str, list[Photo]]:
+    """The splits less the photos to leave out; raises `Refused` where one isn't there, or none of a class is left."""
+    unwanted = {folder / path for path in leave_out}
+    strangers = sorted(unwanted.difference(photo.path for photos in splits.values() for photo in photos))
+    if strangers:
+        name = strangers[0].relative_to(folder)
+        raise Refused(
+            f"{name} is to be left out but is not among the photos in {folder}: name photos as paths in that folder."
+        )
+    remaining = {split: [photo for photo in photos if photo.path not in unwanted] for split, photos in splits.items()}
+    for split, photos in remaining.items():
+        for label in sorted({photo.label for photo in splits[split]} - {photo.label for photo in photos}):
+            raise Refused(
+                f"All {split} photos of the class {class_names[label]} in {folder} are left out: leave out fewer."
+            )
+    return remaining
+
+
+def keep_together(photo_set: PhotoSet, groups: Iterable[Collection[Path]], seed: int) -> PhotoSet:
+    """The photo set with its drawn validation photos drawn anew, so that each group of photos is on one side of it.
+
+    A set that has a validation folder of its own stays as it is.
+    """
+    if not photo_set.is_drawn:
+        return photo_set
+    train_folder = find_splits(photo_set.folder)["train"]
+    photos = sorted(photo_set.splits["train"] + photo_set.splits["validation"])
+    train, validation = split_photos(train_folder, photos, photo_set.class_names, seed, groups)
+    return replace(photo_set, splits={**photo_set.splits, "train": train, "validation": validation})
 
 
 def find_evaluation_photos(folder: Path | str, class_names: tuple[str, ...]) -> list[Photo]:
@@ -184,22 +227,52 @@ def require_readable(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def split_photos(
-    folder: Path, photos: list[Photo], class_names: tuple[str, ...], seed: int
+    folder: Path,
+    photos: list[Photo],
+    class_names: tuple[str, ...],
+    seed: int,
+    groups: Iterable[Collection[Path]] = (),
 ) -> tuple[list[Photo], list[Photo]]:
     """Part the photos into training and validation, a fifth of each class; `Refused` for a class of one photo.
 
-    A photo's place follows from the seed and its name alone, so that adding photos moves few others.
+    A photo's place follows from the seed and its name alone, so that adding photos moves few others. A group's photos
+    have the place of the first of them. Only a class that is one group as a whole is parted all the same.
     """
+    group_of = {path: frozenset(group) for group in groups for path in group}
+    labels_in: dict[frozenset[Path], set[int]] = {}
+    for photo in photos:
+        if photo.path in group_of:
+            labels_in.setdefault(group_of[photo.path], set()).add(photo.label)
     train, validation = [], []
     for label, name in enumerate(class_names):
         of_class = [photo for photo in photos if photo.label == label]
         if len(of_class) < 2:
             raise Refused(f"The class {name} in {folder} has one photo: it needs two, one of them to validate with.")
-        drawn = sorted(of_class, key=lambda photo: drawing_order(seed, photo.path.relative_to(folder)))
-        count = max(1, round(VALIDATION_SHARE * len(of_class)))
-        validation += drawn[:count]
-        train += drawn[count:]
+        units: dict[object, list[Photo]] = {}
+        for photo in of_class:
+            units.setdefault(group_of.get(photo.path, photo.path), []).append(photo)
+        # What looks the same in two classes is for training, where it can be on one side in both.
+        free = [unit for key, unit in units.items() if len(labels_in.get(key, ())) < 2]
+        wanted = max(1, round(VALIDATION_SHARE * len(of_class)))
+        drawn = draw_units(folder, free, seed, wanted)
+        if not 0 < len(drawn) < len(of_class):
+            drawn = draw_units(folder, [[photo] for photo in of_class], seed, wanted)
+        validation += drawn
+        train += sorted(set(of_class) - set(drawn))
     return sorted(train), sorted(validation)
+
+
+def draw_units(folder: Path, units: list[list[Photo]], seed: int, wanted: int) -> list[Photo]:
+    """As many photos as are wanted, or a few less, in whole units: first come, first served in the seed's order.
+
+    Where every unit is larger than that, the smallest.
+    """
+    in_order = sorted(units, key=lambda unit: drawing_order(seed, unit[0].path.relative_to(folder)))
+    drawn: list[Photo] = []
+    for unit in in_order:
+        if len(drawn) + len(unit) <= wanted:
+            drawn += unit
+    return drawn or min(in_order, key=len, default=[])
 
 
 def drawing_order(seed: int, relative_path: Path) -> str:

@@ -5,10 +5,10 @@ import hashlib
 import io
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pillow_heif
@@ -38,6 +38,9 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
 
 pillow_heif.register_heif_opener(thumbnails=False)
 # Pillow's own limit only warns at first; MAX_PIXELS is checked instead, before anything is decoded.
@@ -73,7 +76,7 @@ def read_photo(source: Path | str | bytes, image_size: int) -> np.ndarray:
     """
     content = source if isinstance(source, bytes) else read_bytes(Path(source))
     # Twice the target on both sides is what a reduced JPEG keeps at least.
-    picture, box, orientation = decode(content, reduced_to=2 * image_size)
+    picture, box, orientation, _ = decode(content, reduced_to=2 * image_size)
     return np.asarray(upright(picture.resize((image_size, image_size), Image.Resampling.BILINEAR, box), orientation))
 
 
@@ -82,7 +85,7 @@ def open_picture(content: bytes, reduced_to: int | None = None) -> Image.Image:
 
     Raises `UnreadablePhoto` with the reason.
     """
-    picture, _, orientation = decode(content, reduced_to)
+    picture, _, orientation, _ = decode(content, reduced_to)
     return upright(picture, orientation)
 
 
@@ -93,6 +96,8 @@ class Decoded(NamedTuple):
     # Left, top, right and bottom of the photo in it, where a reduced JPEG's last pixels reach beyond; else all of it.
     box: tuple[float, float, float, float] | None
     orientation: int
+    # Width and height in the file, before a JPEG was reduced.
+    full_size: tuple[int, int]
 
 
 def decode(content: bytes, reduced_to: int | None = None) -> Decoded:
@@ -108,7 +113,7 @@ def decode(content: bytes, reduced_to: int | None = None) -> Decoded:
             drafted = picture.draft(None, (reduced_to, reduced_to)) if reduced_to else None
             check_size(full_size, picture.size)
             picture.load()
-            return Decoded(to_rgb(picture), drafted and drafted[1], orientation_of(picture))
+            return Decoded(to_rgb(picture), drafted and drafted[1], orientation_of(picture), full_size)
     except UnreadablePhoto:
         raise
     except UnidentifiedImageError:
@@ -212,11 +217,16 @@ class ReadPhoto(NamedTuple):
 
 def read_ahead(sources: Iterable[Path | str | bytes], image_size: int) -> Iterator[ReadPhoto]:
     """Each photo in order, read on threads while the caller works on the ones before it."""
+    return work_ahead(lambda source: try_photo(source, image_size), sources)
+
+
+def work_ahead(work: Callable[[Given], Found], sources: Iterable[Given]) -> Iterator[Found]:
+    """What the work makes of each source, in order, done on threads while the caller is busy with those before it."""
     pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1), thread_name_prefix="read-photo")
-    waiting: deque[Future[ReadPhoto]] = deque()
+    waiting: deque[Future[Found]] = deque()
     try:
         for source in sources:
-            waiting.append(pool.submit(try_photo, source, image_size))
+            waiting.append(pool.submit(work, source))
             if len(waiting) > READ_AHEAD:
                 yield waiting.popleft().result()
         while waiting:

@@ -1,8 +1,9 @@
 """Every setting of a training run: its default, its bounds and its help, for the form and the command line alike."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import Field, asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from catdog.errors import Refused
@@ -24,6 +25,8 @@ class TrainConfig:
 
     # A folder of train/<class>/ and validation/<class>/, or of <class>/ alone.
     data: str = setting("data", "Photos", "Folder with train and validation, or with one folder per class.")
+    # Paths relative to that folder, with forward slashes; a tuple of texts, sorted, each once.
+    leave_out: tuple = setting((), "Photos left out", "Photos not to use, as paths in the folder of photos.")
     # One of BACKBONES or the path of a backbone file.
     backbone: str = setting(
         "auto",
@@ -88,7 +91,7 @@ class TrainConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, as `config.json` keeps them."""
-        return asdict(self)
+        return asdict(self) | {"leave_out": list(self.leave_out)}
 
 
 SETTINGS: dict[str, Field] = {each.name: each for each in fields(TrainConfig)}
@@ -103,6 +106,8 @@ def rate_steps(each: Field) -> list[float]:
 def checked(each: Field, value: Any) -> Any:
     """The value in the field's own type, from a value or a text; raises `Refused` with the allowed range."""
     limits = each.metadata
+    if each.type is tuple:
+        return checked_paths(limits["label"], value)
     if each.type is str:
         if not isinstance(value, str | os.PathLike):
             raise Refused(f"{limits['label']} must be a text, not {value!r}.")
@@ -122,6 +127,19 @@ def checked(each: Field, value: Any) -> Any:
     if isinstance(value, bool) or not exact or not limits["low"] <= number <= limits["high"]:
         raise Refused(wrong)
     return number
+
+
+def checked_paths(label: str, value: Any) -> tuple[str, ...]:
+    """Relative paths from any of their forms, sorted, each once; raises `Refused` for what is none."""
+    if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
+        raise Refused(f"{label} must be a list of paths, not {value!r}.")
+    found = set()
+    for each in value:
+        path = PurePosixPath(each) if isinstance(each, str) else None
+        if path is None or not path.parts or path.is_absolute() or ".." in path.parts or "\0" in each:
+            raise Refused(f"{label} must be paths in the folder of photos, not {each!r}.")
+        found.add(str(path))
+    return tuple(sorted(found))
 
 
 def check_backbone_name(source: str) -> None:

@@ -40,7 +40,7 @@ GONE = ".gone-"
 class Shelf:
     """One folder of rows of the same shape and type, which is made for the first of them."""
 
-    def __init__(self, folder: Path, what: dict[str, Any], shape: Sequence[int], dtype: type[np.floating]):
+    def __init__(self, folder: Path, what: dict[str, Any], shape: Sequence[int], dtype: type[np.number]):
         self.folder = folder
         self.shape = tuple(int(side) for side in shape)
         self.dtype = np.dtype(dtype)
@@ -126,7 +126,7 @@ def shelves_folder() -> Path:
     return cache_folder() / "activations"
 
 
-def open_shelf(what: dict[str, Any], shape: Sequence[int], dtype: type[np.floating], parent: Path) -> Shelf:
+def open_shelf(what: dict[str, Any], shape: Sequence[int], dtype: type[np.number], parent: Path) -> Shelf:
     """The shelf for rows that this describes to the last detail, in the parent folder."""
     details = {"format": FORMAT, **what, "shape": list(map(int, shape)), "dtype": np.dtype(dtype).name}
     name = hashlib.sha256(json.dumps(details, sort_keys=True).encode()).hexdigest()[:24]

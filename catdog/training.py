@@ -15,8 +15,10 @@ from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
 from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras
 from catdog.errors import Failed, Refused, Stopped
 from catdog.evaluation import classify_photos, evaluate_probabilities, write_predictions
+from catdog.fingerprints import fingerprint_photos
 from catdog.learning import Diverged, Learning, Phase
-from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, labels_of
+from catdog.look_alikes import find_look_alikes
+from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, keep_together, labels_of
 from catdog.photos import digest_files
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, found_in, read_json, versions, write_json
 from catdog.settings import TrainConfig
@@ -87,12 +89,26 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
 def prepare(config: TrainConfig, run: Run) -> Setup:
     """Find the photos, load the backbone, and put a new head on it."""
     run.event("phase", phase="photos")
-    photo_set = find_photo_set(config.data, config.seed)
+    photo_set = find_photos(config, run)
     digests = digest_photos(photo_set)
     backbone = choose_backbone(config.backbone, run)
     make_deterministic(config.seed)
     model = build_classifier(backbone.model, len(photo_set.class_names))
     return Setup(config, run, photo_set, digests, backbone, model)
+
+
+def find_photos(config: TrainConfig, run: Run) -> PhotoSet:
+    """The photos by split; where the seed draws the validation photos, those that look alike are on one side."""
+    photo_set = find_photo_set(config.data, config.seed, config.leave_out)
+    if not photo_set.is_drawn:
+        return photo_set
+    total = len(photo_set.paths())
+
+    def on_progress(done: int, per_second: float) -> None:
+        run.frequent_event("progress", last=done == total, done=done, total=total, per_second=round(per_second, 2))
+
+    fingerprints = fingerprint_photos(photo_set.paths(), on_progress, run.stop_requested)
+    return keep_together(photo_set, find_look_alikes(fingerprints), config.seed)
 
 
 def make_deterministic(seed: int) -> None:

@@ -65,3 +65,30 @@ def draw_photos(folder: Path, count: int, first: int = 0) -> list[Photo]:
     for number in range(first, first + count):
         place(folder, f"{number:03}.png", content=encoded(draw_noise(24, 20, 4, seed=number), "PNG"))
     return [Photo(folder / f"{number:03}.png", number % 2) for number in range(first, first + count)]
+
+
+def draw_scene(seed: int, width: int = 200, height: int = 150) -> Image.Image:
+    """A picture of large soft spots with a little detail, which looks like no other of another seed."""
+    coarse, fine = (draw_noise(width, height, max(width // spots, 1), seed + 10_000 * spots) for spots in (6, 24))
+    return Image.blend(coarse, fine, 0.2)
+
+
+def save_scene(path: Path, picture: Image.Image | int, **options) -> Path:
+    """Write a picture, or the scene of that seed, as a file in the format that its ending names; gives its path."""
+    picture = draw_scene(picture) if isinstance(picture, int) else picture
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+    return path
+
+
+def altered(picture: Image.Image, way: str, share: float = 0.05) -> Image.Image:
+    """The picture resized, mirrored or slightly cropped, or as it was."""
+    width, height = picture.size
+    if way == "resized":
+        return picture.resize((round(width * 0.6), round(height * 0.6)), Image.Resampling.LANCZOS)
+    if way == "mirrored":
+        return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if way == "cropped":
+        box = (share * width, share / 2 * height, (1 - share / 2) * width, (1 - share) * height)
+        return picture.crop(tuple(map(round, box)))
+    return picture

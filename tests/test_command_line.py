@@ -15,7 +15,8 @@ from http_server import clear_proxies, closed_port
 from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python, small_config
 
 from catdog.__main__ import main
-from catdog.runs import create_run, read_events, read_status
+from catdog.photo_sets import photos_below
+from catdog.runs import create_run, read_config, read_events, read_status
 from catdog.training import train
 
 
@@ -44,6 +45,8 @@ WRONG = {
     "freeze depth": (["train", "DRAWINGS", "--freeze-depth", "conv6"], "one of none, conv1"),
     "augmentation": (["train", "DRAWINGS", "--augment", "spin"], "one of none, mirror"),
     "seed": (["train", "DRAWINGS", "--seed", "-1"], "from 0 to"),
+    "no list of photos": (["train", "DRAWINGS", "--leave-out", "nofile"], "the file nofile can't be read"),
+    "a list of other things": (["train", "DRAWINGS", "--leave-out", __file__], "is not among the photos"),
     "value missing": (["train", "DRAWINGS", "--seed"], "--seed"),
     "backbone": (["train", "DRAWINGS", "--backbone", "nofile"], "There is no backbone nofile"),
     "backbone of another kind": (["train", "DRAWINGS", "--backbone", __file__, "--out", "new/run"], "can load"),
@@ -153,6 +156,29 @@ def test_evaluate_names_what_it_left_out(trained, drawings, tmp_path, capfd):
     printed = capfd.readouterr()
     assert "on 16 photos." in printed.out
     assert printed.err.endswith("zero.jpg: the file is empty.\n")
+
+
+def test_photos_are_left_out_of_training_and_of_the_resumed_run(drawings, tmp_path, capfd):
+    listed, other = tmp_path / "list.txt", tmp_path / "other.txt"
+    unwanted = [path.relative_to(drawings).as_posix() for path in photos_below(drawings / "train")[:3]]
+    listed.write_text("\n".join(["", f"./{unwanted[1]}", unwanted[0], unwanted[2], unwanted[0]]), encoding="utf-8-sig")
+    other.write_text(unwanted[0])
+    run = tmp_path / "run"
+    flags = ["train", str(drawings), *SMALL_FLAGS, "--leave-out", str(listed)]
+    assert main([*flags, "--out", str(run), "--json"]) == 0
+    assert one_json_object(capfd.readouterr().out)["photos"]["train"] == 45
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["leave_out"] == unwanted
+    assert config["photos"]["counts"]["train"] == {"cats": 21, "dogs": 24}
+    assert all((drawings / path).exists() for path in unwanted)
+
+    stopped = create_run(read_config(run), tmp_path / "stopped")
+    stopped.set_state("stopped")
+    resume = ["train", str(drawings), "--out", str(stopped.folder), "--resume"]
+    assert main([*resume, "--leave-out", str(other)]) == 2
+    assert "began with another list of photos to leave out" in capfd.readouterr().err
+    assert main([*resume, "--json"]) == 0
+    assert one_json_object(capfd.readouterr().out)["photos"]["train"] == 45
 
 
 def test_evaluate_refuses_classes_that_the_model_lacks(trained, drawings, tmp_path, capfd):

@@ -12,6 +12,7 @@ from catdog.settings import SETTINGS, TrainConfig, check_backbone_name, checked
 # What the command line promises.
 DEFAULTS = {
     "data": "data",
+    "leave_out": [],
     "backbone": "auto",
     "image_size": 224,
     "batch_size": 32,
@@ -49,12 +50,15 @@ def refusal(name: str, value: object) -> str:
 
 def test_the_defaults_are_those_of_the_command_line():
     assert TrainConfig().as_dict() == DEFAULTS
-    assert {name: type(value) for name, value in DEFAULTS.items()} == {name: SETTINGS[name].type for name in SETTINGS}
+    kept_as = {tuple: list}
+    assert {name: type(value) for name, value in DEFAULTS.items()} == {
+        name: kept_as.get(each.type, each.type) for name, each in SETTINGS.items()
+    }
 
 
 def test_every_setting_has_a_label_a_help_and_bounds_and_is_tested_here():
     assert [*SETTINGS] == [each.name for each in fields(TrainConfig)] == [*DEFAULTS]
-    assert {*WHOLE, *DECIMAL, *TEXTS} == {*SETTINGS}
+    assert {*WHOLE, *DECIMAL, *TEXTS, "leave_out"} == {*SETTINGS}
     for each in SETTINGS.values():
         label, sentence = each.metadata["label"], each.metadata["help"]
         assert label[0].isupper()
@@ -137,6 +141,26 @@ def test_paths_are_taken_as_text_and_empty_ones_refused(name):
         assert refusal(name, value) == f"{SETTINGS[name].metadata['label']} must not be empty."
 
 
+def test_photos_to_leave_out_are_sorted_paths_each_once():
+    given = ["train/dogs/2.jpg", "./train/cats//1.jpg", "train/cats/1.jpg", "Кот 1.jpg", " ..jpg"]
+    taken = (" ..jpg", "train/cats/1.jpg", "train/dogs/2.jpg", "Кот 1.jpg")
+    assert checked(SETTINGS["leave_out"], given) == taken
+    assert TrainConfig(leave_out=iter(given)).leave_out == taken
+    assert TrainConfig(leave_out=given).as_dict()["leave_out"] == list(taken)
+    assert checked(SETTINGS["leave_out"], []) == ()
+
+
+@pytest.mark.parametrize("value", [None, 4, True, "cats/1.jpg", b"cats", {"cats/1.jpg": 1}])
+def test_what_is_no_list_of_paths_is_refused(value):
+    assert refusal("leave_out", value) == f"Photos left out must be a list of paths, not {value!r}."
+
+
+@pytest.mark.parametrize("path", ["", ".", "/etc/passwd", "../secret.jpg", "cats/../../secret.jpg", "a\0b", 4, None])
+def test_what_is_no_path_in_the_folder_is_refused(path):
+    sentence = f"Photos left out must be paths in the folder of photos, not {path!r}."
+    assert refusal("leave_out", ["cats/1.jpg", path]) == sentence
+
+
 def test_settings_stay_as_they_were_made():
     config = TrainConfig(image_size="64")
     assert config.image_size == 64
@@ -149,7 +173,9 @@ def test_settings_stay_as_they_were_made():
 
 
 def test_settings_survive_json():
-    config = TrainConfig(data=Path("my photos"), seed=2**32 - 1, head_learning_rate=1e-6, freeze_depth="none")
+    config = TrainConfig(
+        data=Path("my photos"), seed=2**32 - 1, head_learning_rate=1e-6, freeze_depth="none", leave_out=["b", "a"]
+    )
     assert TrainConfig(**json.loads(json.dumps(config.as_dict()))) == config
     assert TrainConfig(**{**DEFAULTS, "seed": 1}) != TrainConfig()
 

@@ -14,6 +14,8 @@ from trained import run_python, small_config
 from catdog import activations, training
 from catdog.backbone import STARTER_FILE
 from catdog.errors import Failed, Refused, Stopped
+from catdog.photo_sets import find_photo_set, photos_below
+from catdog.problems import check_photos
 from catdog.runs import create_run, read_events, read_json, read_status, reopen_run
 from catdog.settings import STAGES
 from catdog.training import train
@@ -299,6 +301,26 @@ def test_left_out_test_photos_are_listed_by_name(drawings, tmp_path):
 def test_a_flat_folder_is_split_and_trained(drawings, tmp_path):
     result = train(small_config(drawings / "train"), tmp_path / "run")
     assert result["photos"] == {"train": 38, "validation": 10, "left_out": 0}
+
+
+def test_copies_are_on_one_side_of_the_split_that_is_drawn_as_check_and_page_say(drawings, tmp_path):
+    flat = shutil.copytree(drawings / "train", tmp_path / "flat")
+    for path in photos_below(flat):
+        with Image.open(path) as picture:
+            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path.with_name(f"mirrored {path.name}"))
+    drawn = {photo.path for photo in find_photo_set(flat).splits["validation"]}
+    assert any(path.with_name(f"mirrored {path.name}") not in drawn for path in drawn)
+    train(small_config(flat, head_epochs=1), tmp_path / "run")
+    with (tmp_path / "run" / "predictions.csv").open(newline="") as file:
+        validated = {Path(row["path"]) for row in csv.DictReader(file)}
+    names = {path.name for path in validated}
+    assert {name.removeprefix("mirrored ") for name in names} | {
+        f"mirrored {name.removeprefix('mirrored ')}" for name in names
+    } == names
+    assert 18 <= len(validated) <= 20
+    photo_set, problems = check_photos(find_photo_set(flat), seed=0)
+    assert {photo.path for photo in photo_set.splits["validation"]} == validated
+    assert {problem.kind for problem in problems} == {"near-duplicate"}
 
 
 def test_figures_come_from_test_photos_where_there_are_some(drawings, tmp_path):

@@ -2,28 +2,22 @@
 
 import html
 import os
-import secrets
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from catdog.errors import CatdogError, Refused
 from catdog.folders import allowed_folder, allowed_roots, is_allowed, photo_folders_root
+from catdog.pages.photo_grid import example_pictures, show_grid
+from catdog.pages.photo_problems import judged, known_fingerprints, left_out_of, show_left_out, show_problems
+from catdog.pages.uploads import LAYOUT_WORDS, from_upload
 from catdog.pages.words import plain
-from catdog.photo_sets import SPLIT_FOLDERS, LeftOut, PhotoSet, find_photo_set
-from catdog.photos import ENDINGS, read_ahead
+from catdog.photo_sets import PhotoSet, find_photo_set
+from catdog.problems import Problem
 from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
 SOURCES = {"folder": "Folder", "upload": "Upload", "tutorial": "Tutorial", "drawings": "Drawings"}
 EXAMPLES = 8  # of all classes together: one row
-EXAMPLE_SIZE = 96  # pixels
-# At this size every photo is read once to find the broken ones; more would only take longer.
-CHECK_SIZE = 32
-LAYOUT_WORDS = "`train/cats`, `train/dogs`, `validation/cats`, `validation/dogs`, or just `cats` and `dogs`"
 
 
 def choose_photos(seed: int) -> PhotoSet | None:
@@ -40,6 +34,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
         width="stretch",
     )
     chooser = {"folder": from_folder, "upload": from_upload, "tutorial": from_tutorial, "drawings": from_drawings}
+    folder = None
     try:
         folder = chooser[source or default]()
         if folder is None:
@@ -48,11 +43,17 @@ def choose_photos(seed: int) -> PhotoSet | None:
         link = find_link_out(folder, version) if source == "folder" else None
         if link:
             raise Refused(f"{link} is a link that leads out of the folders this app may read: remove it.")
-        photo_set = read_photo_set(folder, seed, version)
+        left_out, fingerprints = left_out_of(folder), known_fingerprints(version)
+        if fingerprints:
+            photo_set, problems = judged(folder, seed, left_out, version, fingerprints)
+        else:
+            photo_set, problems = read_photo_set(folder, seed, left_out, version), None
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/folder_off:")
+        if folder:
+            show_left_out(folder)
         return None
-    show_photo_set(photo_set, version)
+    show_photo_set(photo_set, problems, version)
     return photo_set
 
 
@@ -99,57 +100,6 @@ def find_link_out(folder: Path, version: str) -> Path | None:
             if path.is_symlink() and not is_allowed(path):
                 return path
     return None
-
-
-def from_upload() -> Path | None:
-    """A zip or a folder that the visitor uploads, unpacked to a place of its own."""
-    uploaded = st.session_state.get("uploaded_photos")
-    if uploaded and uploaded.is_dir():
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/check_circle: {plain(uploaded.name[7:])}")
-            if st.button("Remove upload", icon=":material/delete:", type="tertiary"):
-                shutil.rmtree(uploaded, ignore_errors=True)
-                del st.session_state["uploaded_photos"]
-                st.rerun()
-        return uploaded
-    # A new key empties the uploader, so that what was unpacked doesn't stay in memory as well.
-    count = st.session_state.setdefault("upload_count", 0)
-    left, right = st.columns(2)
-    archive = left.file_uploader("A zip of photos", type="zip", key=f"zip_{count}")
-    files = right.file_uploader(
-        "A folder of photos",
-        type=sorted(ending.removeprefix(".") for ending in ENDINGS),
-        accept_multiple_files="directory",
-        key=f"files_{count}",
-    )
-    if not archive and not files:
-        st.caption(f"With {LAYOUT_WORDS} inside. Other class names work too.")
-        return None
-    name = Path(archive.name).stem if archive else Path(files[0].name).parts[0]
-    with st.spinner("Unpacking the photos"):
-        folder = unpack_upload(name, archive, files)
-    st.session_state.update(uploaded_photos=folder, upload_count=count + 1)
-    st.rerun()
-    return None
-
-
-def unpack_upload(name: str, archive, files) -> Path:
-    """Unpack an uploaded zip, or the files of an uploaded folder, into a new folder; raises `Refused`."""
-    from catdog.archives import unpack_photos
-
-    safe = "".join(character if character.isalnum() or character in " -_" else "_" for character in name)[:60]
-    folder = photo_folders_root() / "uploads" / f"{secrets.token_hex(3)}-{safe.strip() or 'photos'}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if archive:
-        unpack_photos(archive, folder, name=archive.name)
-        return folder
-    # A folder's files go the way of an archive, so that one piece of code judges names and sizes.
-    with tempfile.TemporaryFile() as packed:
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as writer:
-            for file in files:
-                writer.writestr(file.name, file.getbuffer())
-        unpack_photos(packed, folder, name=name)
-    return folder
 
 
 def from_tutorial() -> Path | None:
@@ -206,27 +156,9 @@ def folder_version(folder: Path) -> str:
 
 # Each is kept for as long as the version is the same, and for some minutes in case it did not tell.
 @st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
-def read_photo_set(folder: Path, seed: int, version: str) -> PhotoSet:
+def read_photo_set(folder: Path, seed: int, left_out: tuple[str, ...], version: str) -> PhotoSet:
     """The photo set of a folder."""
-    return find_photo_set(folder, seed)
-
-
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Reading every photo once to find broken ones")
-def find_unreadable(paths: tuple[Path, ...], version: str) -> list[LeftOut]:
-    """The photos among these that can't be read."""
-    return [LeftOut(photo.source, photo.reason) for photo in read_ahead(paths, CHECK_SIZE) if photo.reason]
-
-
-@st.cache_data(ttl=300, max_entries=64, show_spinner=False)
-def example_photos(paths: tuple[Path, ...], count: int, version: str) -> list[Image.Image]:
-    """Small pictures of the first few of these photos that can be read."""
-    examples = []
-    for photo in read_ahead(paths, EXAMPLE_SIZE):
-        if photo.pixels is not None:
-            examples.append(Image.fromarray(photo.pixels))
-        if len(examples) == count:
-            break
-    return examples
+    return find_photo_set(folder, seed, left_out)
 
 
 def count_table(counts: dict[str, dict[str, int]]) -> str:
@@ -243,28 +175,19 @@ def count_table(counts: dict[str, dict[str, int]]) -> str:
     return f'<table style="border-collapse:collapse;line-height:1.5"><tr><td></td>{head}</tr>{rows}</table>'
 
 
-def show_photo_set(photo_set: PhotoSet, version: str) -> None:
-    """Counts per class and split, a strip of examples, and what will be left out."""
+def show_photo_set(photo_set: PhotoSet, problems: list[Problem] | None, version: str) -> None:
+    """Counts per class and split, a strip of examples, what is wrong if that is known, and all photos on demand."""
     st.html(count_table(photo_set.counts()))
     shown_classes = photo_set.class_names[:EXAMPLES]
     each = EXAMPLES // len(shown_classes)
     with st.container(horizontal=True, gap="xxsmall"):
         for label, name in enumerate(shown_classes):
             paths = tuple(photo.path for photo in photo_set.splits["train"] if photo.label == label)
-            for picture in example_photos(paths[: 4 * each], each, version):
+            for picture in example_pictures(paths[: 4 * each], each, version):
                 st.image(picture, width=48, alt=f"An example of {name}")
-    if not any(child.name.lower() in SPLIT_FOLDERS for child in photo_set.folder.iterdir()):
-        st.caption("A fifth of each class is kept apart to validate with.")
-    paths = tuple(photo.path for photos in photo_set.splits.values() for photo in photos)
-    unreadable = find_unreadable(paths, version)
-    if unreadable:
-        words = (
-            "1 photo can't be read and is"
-            if len(unreadable) == 1
-            else f"{len(unreadable)} photos can't be read and are"
-        )
-        with st.expander(f"{words} left out", icon=":material/report:"):
-            for left_out in unreadable[:100]:
-                st.markdown(f"- {plain(str(left_out.path.relative_to(photo_set.folder)))}: {plain(left_out.reason)}")
-            if len(unreadable) > 100:
-                st.caption(f"And {len(unreadable) - 100:,} more.")
+    if photo_set.is_drawn:
+        st.caption("A fifth of each class is kept apart to validate with; photos that look alike stay together.")
+    show_left_out(photo_set.folder)
+    if problems is not None:
+        show_problems(photo_set, problems, version)
+    show_grid(photo_set, version)

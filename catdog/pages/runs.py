@@ -105,7 +105,8 @@ def manage(job: jobs.Job) -> None:
         if st.button("Use its settings", icon=":material/tune:", help="Fills the training form with them."):
             config = config_of(job)
             if config:
-                fill_form({key: value for key, value in config.as_dict().items() if key != "data"})
+                # What was left out belongs to that run's photos, not to those that are chosen now.
+                fill_form({key: each for key, each in config.as_dict().items() if key not in ("data", "leave_out")})
                 st.switch_page("catdog/pages/train.py")
         if st.button("Delete", icon=":material/delete:", disabled=job.is_active):
             ask_to_delete(job)
@@ -143,7 +144,7 @@ def compare(chosen: list[jobs.Job]) -> None:
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
         column.altair_chart(comparison_chart(curves, measure), key=f"compare_{measure}")
     different = {
-        SETTINGS[key].metadata["label"]: {name: str(getattr(config, key)) for name, config in configs.items()}
+        SETTINGS[key].metadata["label"]: {name: in_words(getattr(config, key)) for name, config in configs.items()}
         for key in SETTINGS
         if len({getattr(config, key) for config in configs.values()}) > 1
     }
@@ -152,6 +153,13 @@ def compare(chosen: list[jobs.Job]) -> None:
         st.dataframe(pd.DataFrame(different).T)
     else:
         st.caption("Their settings are the same.")
+
+
+def in_words(value: Any) -> str:
+    """A setting's value as the comparison shows it; of a list, how long it is and how it begins."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return f"{len(value):,}: {', '.join(value[:3])}{', ...' if len(value) > 3 else ''}" if value else "none"
 
 
 def unique_names(chosen: list[jobs.Job]) -> dict[str, jobs.Job]:

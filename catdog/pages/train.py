@@ -4,7 +4,8 @@ import streamlit as st
 
 from catdog import jobs
 from catdog.errors import CatdogError
-from catdog.pages.choose_photos import choose_photos
+from catdog.pages.choose_photos import choose_photos, folder_version
+from catdog.pages.photo_problems import left_out_of, look_through
 from catdog.pages.run_view import show_run
 from catdog.pages.settings_form import learning_settings, network_settings
 from catdog.pages.trial_view import show_trials
@@ -16,6 +17,7 @@ settings_side, run_side = st.columns([5, 7], gap="large")
 with settings_side:
     st.subheader("1 Photos", anchor=False)
     photo_set = choose_photos(st.session_state.get("seed", SETTINGS["seed"].default))
+    below_photos = st.container()
     config = None
     try:
         st.subheader("2 Network", anchor=False)
@@ -23,7 +25,8 @@ with settings_side:
         st.subheader("3 Learning", anchor=False)
         settings |= learning_settings()
         if photo_set is not None:
-            config = TrainConfig(data=str(photo_set.folder), **settings)
+            left_out = left_out_of(photo_set.folder)
+            config = TrainConfig(data=str(photo_set.folder), leave_out=left_out, **settings)
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
     show_trials(config)
@@ -43,3 +46,7 @@ with settings_side:
 
 with run_side:
     show_run()
+
+if photo_set is not None:
+    with below_photos:
+        look_through(photo_set.folder, folder_version(photo_set.folder))
