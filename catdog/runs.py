@@ -37,6 +37,8 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
     "error": {"message": str},
 }
 STATES = ("queued", "running", "done", "stopped", "failed", "lost")
+WAITING = "Waiting for another run to end."
+TURN_SECONDS = 0.5  # how often a run that waits looks whether it is its turn
 HEARTBEAT_SECONDS = 5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
 LOST_AFTER_SECONDS = 60
@@ -202,18 +204,19 @@ class Run:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait until no other run of the same runs folder is working; raises `Stopped` if asked to meanwhile."""
+        """Wait for all runs of the same folder that work or came before; raises `Stopped` if asked to meanwhile."""
         lock = FileLock(self.folder.parent / ".lock")
         while True:
-            try:
-                lock.acquire(timeout=0.5)
-                break
-            except Timeout:
-                waiting = "Waiting for another run to end."
-                if self.status.get("message") != waiting:
-                    self.event("note", message=waiting)
-                if self.status.get("message") != waiting or time.time() - self.status["updated"] > HEARTBEAT_SECONDS:
-                    self.set_state("queued", waiting)
+            if waiting_line(self.folder.parent)[:1] not in ([], [self.folder]):
+                time.sleep(TURN_SECONDS)
+            else:
+                with suppress(Timeout):
+                    lock.acquire(timeout=TURN_SECONDS)
+                    break
+            if self.status.get("message") != WAITING:
+                self.event("note", message=WAITING)
+            if self.status.get("message") != WAITING or time.time() - self.status["updated"] > HEARTBEAT_SECONDS:
+                self.set_state("queued", WAITING)
             if self.stop_requested():
                 message = "Stopped while it was waiting for another run."
                 self.set_state("stopped", message)
@@ -222,6 +225,13 @@ class Run:
             yield
         finally:
             lock.release()
+
+
+def waiting_line(folder: Path) -> list[Path]:
+    """The runs in a folder that wait for their turn, the one that has waited longest first."""
+    statuses = {path.parent: read_status(path.parent) for path in folder.glob("*/status.json")}
+    waiting = [path for path, status in statuses.items() if (status["state"], status["message"]) == ("queued", WAITING)]
+    return sorted(waiting, key=lambda path: (statuses[path]["started"], path.name))
 
 
 @contextmanager
@@ -321,8 +331,12 @@ def read_config(folder: Path) -> TrainConfig:
 
 def read_status(folder: Path) -> dict[str, Any]:
     """A run's state now; `lost` where its process is gone or has been silent for too long."""
+    return judged(read_json(folder / "status.json"))
+
+
+def judged(written: dict[str, Any]) -> dict[str, Any]:
+    """What `status.json` said, as far as it is to be believed now."""
     status = {"state": "lost", "pid": 0, "host": "", "started": 0.0, "updated": 0.0, "message": ""}
-    written = read_json(folder / "status.json")
     # A file that was damaged by hand is believed only where it has the right shape.
     status |= {name: written[name] for name, missing in status.items() if is_like(written.get(name), missing)}
     if written.get("state") not in STATES:
