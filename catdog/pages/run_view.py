@@ -107,13 +107,17 @@ def show_charts(folder: Path) -> None:
     config = course.config
     curves = course.curves.frame()
     log = bool(st.session_state.get("log_loss"))
-    for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
-        epochs = config.head_epochs, config.fine_tune_epochs
-        column.vega_lite_chart(spec=learning_chart(curves, measure, *epochs, log), key=f"{folder.name}_{measure}")
+    columns = st.columns(2)
+    for measure, column in zip(("loss", "accuracy"), columns, strict=True):
+        chart = learning_chart(curves, measure, config.head_epochs, config.fine_tune_epochs, log)
+        column.vega_lite_chart(spec=chart, key=f"{folder.name}_{measure}")
+    columns[0].toggle(
+        "Logarithmic loss", key="log_loss", persist_state="session", help="Tells small losses from each other."
+    )
     counts = found_in(jobs.read_kept(folder / "config.json"), "photos", "counts", kind=dict) or {}
-    words, toggle = st.columns([3, 1])
-    words.markdown(plain(" ".join(read_curves((each.event for each in course.curves.epochs), config, counts))))
-    toggle.toggle("Log loss", key="log_loss", persist_state="session", help="Shows small losses apart.")
+    sentences = read_curves((each.event for each in course.curves.epochs), config, counts)
+    if sentences:
+        st.markdown(f":material/insights: {plain(' '.join(sentences))}")
 
 
 def course_of(folder: Path) -> Course:
