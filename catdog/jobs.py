@@ -122,15 +122,14 @@ def summarize(job: Job) -> dict[str, Any]:
     """What is known of a run, in a row of plain values; None where something is not known, or not yet."""
     config, report = read_kept(job.folder / "config.json"), read_kept(job.folder / "report.json")
     settings = found_in(config, "settings", kind=dict) or {}
-    counts = found_in(config, "photos", "counts", kind=dict) or {}
-    numbers = [number for split in counts.values() if isinstance(split, dict) for number in split.values()]
+    photos = sum(number for of_class in counts_of(job.folder).values() for number in of_class.values())
     updated, started = job.status["updated"], job.status["started"]
     return {
         "name": label_of(job.folder),
         "started": started,
         "state": job.status["state"],
         "accuracy": found_in(report, "accuracy", kind=float),
-        "photos": sum(number for number in numbers if isinstance(number, int)) or None,
+        "photos": photos or None,
         "backbone": found_in(config, "backbone", "name", kind=str) or found_in(settings, "backbone", kind=str),
         "freeze_depth": found_in(settings, "freeze_depth", kind=str),
         "head_epochs": found_in(settings, "head_epochs", kind=int),
@@ -139,6 +138,16 @@ def summarize(job: Job) -> dict[str, Any]:
         "fine_tune_learning_rate": found_in(settings, "fine_tune_learning_rate", kind=float),
         "seconds": max(updated - started, 0.0),
         "size_bytes": folder_bytes(job.folder),
+    }
+
+
+def counts_of(folder: Path) -> dict[str, dict[str, int]]:
+    """How many photos of each split and class a run works with; empty where it is not known, or not yet."""
+    counts = found_in(read_kept(folder / "config.json"), "photos", "counts", kind=dict) or {}
+    return {
+        split: {name: number for name, number in of_class.items() if isinstance(number, int)}
+        for split, of_class in counts.items()
+        if isinstance(of_class, dict)
     }
 
 

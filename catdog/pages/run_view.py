@@ -114,8 +114,7 @@ def show_charts(folder: Path) -> None:
     columns[0].toggle(
         "Logarithmic loss", key="log_loss", persist_state="session", help="Tells small losses from each other."
     )
-    counts = found_in(jobs.read_kept(folder / "config.json"), "photos", "counts", kind=dict) or {}
-    sentences = read_curves((each.event for each in course.curves.epochs), config, counts)
+    sentences = read_curves((each.event for each in course.curves.epochs), config, jobs.counts_of(folder))
     if sentences:
         st.markdown(f":material/insights: {plain(' '.join(sentences))}")
 
