@@ -80,7 +80,8 @@ def learning_chart(
         "by_epoch": figures_data(curves, measure, phases),
         "note": empty_note_data(curves, axis),
     }
-    return learning_spec(measure, head_epochs, fine_tune_epochs, axis) | {"datasets": datasets}
+    spec = learning_spec(measure, head_epochs, fine_tune_epochs, axis)
+    return spec | {"datasets": spec.get("datasets", {}) | datasets}
 
 
 @lru_cache(maxsize=200)

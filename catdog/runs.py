@@ -207,11 +207,9 @@ class Run:
         """Wait for all runs of the same folder that work or came before; raises `Stopped` if asked to meanwhile."""
         lock = FileLock(self.folder.parent / ".lock")
         while True:
-            if waiting_line(self.folder.parent)[:1] not in ([], [self.folder]):
-                time.sleep(TURN_SECONDS)
-            else:
+            if waiting_line(self.folder.parent)[:1] in ([], [self.folder]):
                 with suppress(Timeout):
-                    lock.acquire(timeout=TURN_SECONDS)
+                    lock.acquire(timeout=0)
                     break
             if self.status.get("message") != WAITING:
                 self.event("note", message=WAITING)
@@ -221,6 +219,7 @@ class Run:
                 message = "Stopped while it was waiting for another run."
                 self.set_state("stopped", message)
                 raise Stopped(message)
+            time.sleep(TURN_SECONDS)
         try:
             yield
         finally:

@@ -15,8 +15,8 @@ def layers(chart, mark: str) -> list[dict]:
 
 def rows_of(chart, layer: dict) -> list[dict]:
     """A layer's rows of data."""
-    data = layer["data"]
-    return data["values"] if "values" in data else chart["datasets"][data["name"]].to_dict("records")
+    rows = chart["datasets"][layer["data"]["name"]]
+    return rows if isinstance(rows, list) else rows.to_dict("records")
 
 
 def axis(chart, channel: str) -> tuple[list[float], list[float] | None]:

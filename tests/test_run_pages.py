@@ -19,11 +19,15 @@ __all__ = ["place"]
 def make_run(place: Path, name: str, state: str, message: str = "", events=(), **settings) -> Run:
     """A run in a state, with events."""
     run = create_run(TrainConfig(data="photos", **settings), place / "runs" / name)
-    for event in events:
-        fields = {key: value for key, value in event.items() if key not in ("event", "time")}
-        run.event(event["event"], **fields)
+    write(run, *events)
     run.set_state(state, message)
     return run
+
+
+def write(run: Run, *events: dict) -> None:
+    """Let a run write events."""
+    for event in events:
+        run.event(event["event"], **{key: value for key, value in event.items() if key != "event"})
 
 
 def label(run: Run, name: str) -> None:
@@ -53,8 +57,7 @@ def test_a_run_at_work_has_its_figures_a_sentence_and_small_lines(place):
 def test_the_small_lines_take_as_much_room_before_the_first_value(place):
     run = make_run(place, "20260101-000000-a", "running", events=LEARNING[:1])
     before = [element.proto.body for element in open_page("train").get("html")]
-    for event in LEARNING[1:]:
-        run.event(event.pop("event"), **event)
+    write(run, *LEARNING[1:])
     after = [element.proto.body for element in open_page("train").get("html")]
     assert len(before) == len(after)
     assert sum("no value yet" in each for each in before) == 4
@@ -116,7 +119,7 @@ def test_a_new_step_changes_the_data_of_a_chart_alone(place):
     run = make_run(place, "20260101-000000-a", "running", events=LEARNING)
     app = open_page("train")
     before = [chart.proto.spec for chart in app.get("vega_lite_chart")]
-    run.event("step", **{key: value for key, value in step(epoch=4, loss=0.15).items() if key != "event"})
+    write(run, step(epoch=4, loss=0.15))
     app.run()
     assert [chart.proto.spec for chart in app.get("vega_lite_chart")] == before
 

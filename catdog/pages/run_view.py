@@ -149,15 +149,15 @@ def show_place(job: jobs.Job, active: list[jobs.Job]) -> None:
 def take_out(job: jobs.Job) -> None:
     """The button that takes a run that waits out of the line."""
     asked = (job.folder / "stop").exists()
-    if st.button(
+    st.button(
         "Take out",
         icon=":material/playlist_remove:",
         disabled=asked,
         help="It can be put back in line with Resume.",
+        on_click=jobs.stop,
+        args=(job.folder,),
         key=f"take_out_{job.folder.name}",
-    ):
-        jobs.stop(job.folder)
-        st.rerun(scope="fragment")
+    )
 
 
 def show_others(shown: jobs.Job, active: list[jobs.Job]) -> None:
@@ -187,15 +187,15 @@ def show_progress(job: jobs.Job, course: Course) -> None:
     bar, button = st.columns([4, 1], vertical_alignment="bottom")
     bar.progress(done, words)
     stopping = (job.folder / "stop").exists()
-    if button.button(
+    button.button(
         "Stopping" if stopping else "Stop",
         icon=":material/stop:",
         disabled=stopping,
         help="Ends after this step and keeps the best epoch so far.",
+        on_click=jobs.stop,
+        args=(job.folder,),
         width="stretch",
-    ):
-        jobs.stop(job.folder)
-        st.rerun(scope="fragment")
+    )
 
 
 def figure(label: str, values: list[float], write: Callable[[float], str], help_text: str) -> None:
