@@ -1,13 +1,16 @@
 """A run's curves become Vega-Lite charts: how loss and accuracy went, step by step and epoch by epoch."""
 
 import math
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import altair as alt
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from catdog.curves import COLUMNS
+from catdog.curves import COLUMNS, Curves, Epoch
 from catdog.figures import percent
 
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
@@ -23,6 +26,7 @@ PHASE_NAMES = {"head": "head", "fine-tune": "fine-tuning"}
 # A run of more epochs than this shows no point for each: they would lie on one another.
 MOST_POINTS = 20
 
+NOTE = "No steps yet"
 HEIGHT = 200  # pixels, with title and legend
 Y_LABEL_WIDTH = 44  # pixels
 LEGEND = {
@@ -62,26 +66,47 @@ class Axis(NamedTuple):
 
 
 def learning_chart(
-    curves: pd.DataFrame, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
+    curves: Curves, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
 ) -> dict[str, Any]:
-    """The loss or the accuracy of such a frame by epoch, as a Vega-Lite specification with frames as its datasets.
+    """The loss or the accuracy by epoch, as a Vega-Lite specification with Arrow tables as its datasets.
 
     While a run learns only the data changes, and the y axis now and then, so that a browser need not draw it anew;
     `log` gives the loss a logarithmic axis.
     """
-    curves = curves[curves["measure"] == measure]
+    epochs, (positions, values) = curves.shown_epochs(), curves.shown_steps(measure)
     if measure == "accuracy":
-        axis = accuracy_axis(curves)
+        axis = accuracy_axis(epochs)
     else:
-        axis = logarithmic_loss_axis(curves) if log else loss_axis(curves)
-    phases = {"head": head_epochs, "fine-tune": fine_tune_epochs}
+        axis = logarithmic_loss_axis(epochs, values) if log else loss_axis(epochs, values)
+    note = [] if epochs or len(values) else [NOTE]
+    middle = len(axis.ticks) // 2  # between two of its lines
     datasets = {
-        **curve_data(curves, has_few_epochs(head_epochs + fine_tune_epochs), axis),
-        "by_epoch": figures_data(curves, measure, phases),
-        "note": empty_note_data(curves, axis),
+        "steps": pa.table(
+            {"position": positions, "split": pa.repeat(SPLITS[0], len(values)), "value": shown_on(axis, values)}
+        ),
+        **epoch_data(epochs, curves.best(), measure, has_few_epochs(head_epochs + fine_tune_epochs), axis),
+        "by_epoch": figures_data(epochs, curves.best(), measure, {"head": head_epochs, "fine-tune": fine_tune_epochs}),
+        "note": pa.table(
+            {"note": texts(note), "value": numbers((axis.ticks[middle - 1] + axis.ticks[middle]) / 2 for _ in note)}
+        ),
     }
     spec = learning_spec(measure, head_epochs, fine_tune_epochs, axis)
     return spec | {"datasets": spec.get("datasets", {}) | datasets}
+
+
+def numbers(values: Iterable[float]) -> pa.Array:
+    """A column of numbers, which it also is where there are none."""
+    return pa.array(list(values), pa.float64())
+
+
+def texts(values: Iterable[str]) -> pa.Array:
+    """A column of texts, which it also is where there are none."""
+    return pa.array(list(values), pa.string())
+
+
+def shown_on(axis: Axis, values: np.ndarray) -> np.ndarray:
+    """The values as an axis can show them."""
+    return np.maximum(values, SMALLEST_LOSS) if axis.scale == "log" else values
 
 
 @lru_cache(maxsize=200)
@@ -135,25 +160,23 @@ def has_few_epochs(epochs: int) -> bool:
     return epochs <= MOST_POINTS
 
 
-def telling_values(curves: pd.DataFrame) -> pd.Series:
+def telling_values(epochs: list[Epoch], measure: str) -> list[float]:
     """The values that an axis must show: all epochs', but from the third on not the first's training, far from all."""
-    epochs = curves[curves["kind"] == "epoch"]
-    later = epochs[(epochs["split"] == "validation") | (epochs["position"] > epochs["position"].min())]
-    return (later if epochs["position"].nunique() > 2 else epochs)["value"]
+    trained = epochs[1:] if len(epochs) > 2 else epochs
+    return [each.event[f"val_{measure}"] for each in epochs] + [each.event[measure] for each in trained]
 
 
-def accuracy_axis(curves: pd.DataFrame) -> Axis:
+def accuracy_axis(epochs: list[Epoch]) -> Axis:
     """From the highest of a few values that is below all the epochs' accuracies, to 100 %; from 0 before the first."""
-    lowest = telling_values(curves).min()  # NaN where there is none
-    start = next((start for start in ACCURACY_TICKS if start <= lowest), 0.0)
+    values = telling_values(epochs, "accuracy")
+    start = next((start for start in ACCURACY_TICKS if values and start <= min(values)), 0.0)
     headroom = HEADROOM * (1 - start)
     return Axis((start - headroom, 1 + headroom), tuple(ACCURACY_TICKS[start]), "round(100 * datum.value) + ' %'")
 
 
-def loss_axis(curves: pd.DataFrame) -> Axis:
+def loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
     """From 0 to 1, 2, 3 or 5 times a power of ten, so that the epochs' losses fit; before the first most steps'."""
-    values = telling_values(curves)
-    largest = values.max() if len(values) else max([1.0, *curves["value"].quantile([0.75]).dropna()])
+    largest = max(telling_values(epochs, "loss") or [1.0, *(np.quantile(steps, [0.75]) if len(steps) else [])])
     exponent = math.floor(math.log10(max(largest, 0.01)))
     ends = [(digit, power) for power in (exponent, exponent + 1) for digit in LOSS_TICK_DISTANCES]
     digit, power = next((digit, power) for digit, power in ends if decimal(digit, power) >= largest)
@@ -164,11 +187,10 @@ def loss_axis(curves: pd.DataFrame) -> Axis:
     return Axis((-headroom, ticks[-1] + headroom), ticks, f"format(datum.value, '.{decimals}f')")
 
 
-def logarithmic_loss_axis(curves: pd.DataFrame) -> Axis:
+def logarithmic_loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
     """From 1, 2 or 5 times a power of ten to another, so that the epochs' losses fit; before the first the steps'."""
-    epochs = curves[curves["kind"] == "epoch"]
-    values = (epochs if len(epochs) else curves)["value"].clip(lower=SMALLEST_LOSS)
-    lowest, largest = (values.min(), values.max()) if len(values) else (0.01, 1.0)
+    values = [each.event[name] for each in epochs for name in ("loss", "val_loss")] or [*steps] or [0.01, 1.0]
+    lowest, largest = max(min(values), SMALLEST_LOSS), max(*values, SMALLEST_LOSS)
     exponents = range(math.floor(math.log10(lowest)) - 1, math.floor(math.log10(largest)) + 2)
     ticks = [decimal(digit, exponent) for exponent in exponents for digit in (1, 2, 5)]
     start = max(tick for tick in ticks if tick <= lowest)
@@ -210,18 +232,22 @@ def phase_layers(head_epochs: int, fine_tune_epochs: int) -> list[alt.Chart]:
     return layers
 
 
-def curve_data(curves: pd.DataFrame, few: bool, axis: Axis) -> dict[str, pd.DataFrame]:
-    """What the curves' layers show: steps, whole epochs, those of them with a point, and the best one."""
-    if axis.scale == "log":
-        curves = curves.assign(value=curves["value"].clip(lower=SMALLEST_LOSS))
-    needed = ["position", "split", "value"]
-    is_epoch = curves["kind"] == "epoch"
-    whole = curves.loc[is_epoch, needed]
+def epoch_data(epochs: list[Epoch], best: Epoch | None, measure: str, few: bool, axis: Axis) -> dict[str, pa.Table]:
+    """What the curves' layers show of whole epochs: all, those of them with a point, and the best one."""
+
+    def rows(chosen: list[Epoch], splits: Sequence[str]) -> dict[str, Any]:
+        prefixes = ["val_" if split == "validation" else "" for split in splits]
+        return {
+            "position": numbers(each.position for _ in splits for each in chosen),
+            "split": texts(split for split in splits for _ in chosen),
+            "value": shown_on(axis, np.array([each.event[prefix + measure] for prefix in prefixes for each in chosen])),
+        }
+
+    ring = [best] if best else []
     return {
-        "steps": curves.loc[~is_epoch, needed],
-        "epochs": whole,
-        "points": whole if few else whole[whole["position"] == whole["position"].max()],
-        "best": curves.loc[curves["best"] & (curves["split"] == "validation"), needed].assign(legend="best"),
+        "epochs": pa.table(rows(epochs, SPLITS)),
+        "points": pa.table(rows(epochs if few else epochs[-1:], SPLITS)),
+        "best": pa.table({**rows(ring, SPLITS[1:]), "legend": texts("best" for _ in ring)}),
     }
 
 
@@ -245,22 +271,22 @@ def curve_layers(few: bool, x: alt.X, y: alt.Y, legend: dict[str, Any]) -> list[
     ]
 
 
-def figures_data(curves: pd.DataFrame, measure: str, epochs: dict[str, int]) -> pd.DataFrame:
-    """What each epoch's figures are in words; `epochs` says how many each phase has."""
-    whole = curves[curves["kind"] == "epoch"]
-    training, validation = (whole[whole["split"] == split] for split in SPLITS)
+def figures_data(epochs: list[Epoch], best: Epoch | None, measure: str, planned: dict[str, int]) -> pa.Table:
+    """What each epoch's figures are in words; `planned` says how many epochs each phase has."""
     write = percent if measure == "accuracy" else short_loss
-    figures = {
-        "position": training["position"].to_numpy(),
-        "phase": [PHASE_NAMES[phase] for phase in training["phase"]],
-        "epoch": [
-            f"{epoch} of {epochs[phase]}{', the best' if best else ''}"
-            for epoch, phase, best in zip(training["epoch"], training["phase"], training["best"], strict=True)
-        ],
-        "training": [write(value) for value in training["value"]],
-        "validation": [write(value) for value in validation["value"]],
-    }
-    return pd.DataFrame(figures).astype(dict.fromkeys(("phase", "epoch", *SPLITS), "str"))
+    counted = (
+        f"{each.event['epoch']} of {planned[each.event['phase']]}{', the best' if each is best else ''}"
+        for each in epochs
+    )
+    return pa.table(
+        {
+            "position": numbers(each.position for each in epochs),
+            "phase": texts(PHASE_NAMES[each.event["phase"]] for each in epochs),
+            "epoch": texts(counted),
+            "training": texts(write(each.event[measure]) for each in epochs),
+            "validation": texts(write(each.event[f"val_{measure}"]) for each in epochs),
+        }
+    )
 
 
 def hover_layer(x: alt.X) -> alt.Chart:
@@ -285,16 +311,9 @@ def short_loss(loss: float) -> str:
     return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"
 
 
-def empty_note_data(curves: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    """A word in the middle of an empty chart, between two of its lines."""
-    middle = len(axis.ticks) // 2
-    rows = [] if len(curves) else [("No steps yet", (axis.ticks[middle - 1] + axis.ticks[middle]) / 2)]
-    return pd.DataFrame(rows, columns=["note", "value"]).astype({"note": "str", "value": "float64"})
-
-
-def comparison_chart(curves: dict[str, pd.DataFrame], measure: str) -> alt.Chart:
+def comparison_chart(curves: dict[str, Curves], measure: str) -> alt.Chart:
     """The loss or the accuracy on validation photos, by epoch, of several runs in one chart; at most six by name."""
-    parts = [frame.assign(run=name) for name, frame in curves.items()]
+    parts = [of_run.frame().assign(run=name) for name, of_run in curves.items()]
     rows = pd.concat([*parts, pd.DataFrame(columns=[*COLUMNS, "run"])], ignore_index=True)
     rows = rows[(rows["measure"] == measure) & (rows["split"] == "validation")]
     names = list(curves)

@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,15 +68,23 @@ class Curves:
         """The epoch with the highest validation accuracy, then the lowest validation loss, then the earliest."""
         return min(self.epochs, key=lambda each: (-each.event["val_accuracy"], each.event["val_loss"]), default=None)
 
-    def frame(self) -> pd.DataFrame:
-        """A tidy frame of COLUMNS, thinned to what a browser takes easily."""
+    def shown_epochs(self) -> list[Epoch]:
+        """The whole epochs, thinned to what a browser takes easily, the best one among them."""
         best = self.best()
-        place = None if best is None else int(bisect_left(self.epochs, best.position, key=lambda each: each.position))
-        epochs = [self.epochs[index] for index in thinned(len(self.epochs), MOST_EPOCHS, place)]
-        steps = thinned(len(self.positions), MOST_STEPS)
+        place = None if best is None else bisect_left(self.epochs, best.position, key=lambda each: each.position)
+        return [self.epochs[index] for index in thinned(len(self.epochs), MOST_EPOCHS, place)]
+
+    def shown_steps(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """The positions of the steps and their loss or accuracy, thinned to what a browser takes easily."""
+        chosen = np.array(thinned(len(self.positions), MOST_STEPS), int)
+        values = self.losses if measure == "loss" else self.accuracies
+        return np.array(self.positions)[chosen], np.array(values)[chosen]
+
+    def frame(self) -> pd.DataFrame:
+        """A tidy frame of COLUMNS of what is shown."""
+        best, epochs = self.best(), self.shown_epochs()
         parts = [
-            self.step_columns(steps, "loss", self.losses),
-            self.step_columns(steps, "accuracy", self.accuracies),
+            *(self.step_columns(measure) for measure in ("loss", "accuracy")),
             *(
                 epoch_columns(epochs, best, split, measure, prefix)
                 for split, prefix in (("training", ""), ("validation", "val_"))
@@ -86,29 +94,28 @@ class Curves:
         columns = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
         return pd.DataFrame(columns).astype(COLUMNS)
 
-    def step_columns(self, chosen: Sequence[int], measure: str, values: array) -> dict[str, np.ndarray]:
-        """The frame's columns for one measure of some of the steps."""
-        chosen = np.array(chosen, int)
-        positions = np.array(self.positions)[chosen]
+    def step_columns(self, measure: str) -> dict[str, np.ndarray]:
+        """The frame's columns for one measure of the steps."""
+        positions, values = self.shown_steps(measure)
         tuning = positions > self.head_epochs
         return {
             "position": positions,
             "phase": np.where(tuning, "fine-tune", "head").astype(object),
             "epoch": np.ceil(positions - tuning * self.head_epochs),
-            "kind": np.full(len(chosen), "step", object),
-            "split": np.full(len(chosen), "training", object),
-            "measure": np.full(len(chosen), measure, object),
-            "value": np.array(values)[chosen],
-            "best": np.zeros(len(chosen), bool),
+            "kind": np.full(len(positions), "step", object),
+            "split": np.full(len(positions), "training", object),
+            "measure": np.full(len(positions), measure, object),
+            "value": values,
+            "best": np.zeros(len(positions), bool),
         }
 
 
-def learning_curves(events: Iterable[dict[str, Any]], head_epochs: int, fine_tune_epochs: int = 0) -> pd.DataFrame:
-    """A run's events and its numbers of epochs become a tidy frame of COLUMNS, as `Curves` has it."""
+def learning_curves(events: Iterable[dict[str, Any]], head_epochs: int, fine_tune_epochs: int = 0) -> Curves:
+    """The curves of a run's events and its numbers of epochs."""
     curves = Curves(head_epochs, fine_tune_epochs)
     for event in events:
         curves.add(event)
-    return curves.frame()
+    return curves
 
 
 def epoch_columns(

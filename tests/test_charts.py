@@ -16,7 +16,7 @@ def layers(chart, mark: str) -> list[dict]:
 def rows_of(chart, layer: dict) -> list[dict]:
     """A layer's rows of data."""
     rows = chart["datasets"][layer["data"]["name"]]
-    return rows if isinstance(rows, list) else rows.to_dict("records")
+    return rows if isinstance(rows, list) else rows.to_pylist()
 
 
 def axis(chart, channel: str) -> tuple[list[float], list[float] | None]:

@@ -105,11 +105,10 @@ def show_charts(folder: Path) -> None:
     except CatdogError:
         return  # The state above says so.
     config = course.config
-    curves = course.curves.frame()
     log = bool(st.session_state.get("log_loss"))
     columns = st.columns(2)
     for measure, column in zip(("loss", "accuracy"), columns, strict=True):
-        chart = learning_chart(curves, measure, config.head_epochs, config.fine_tune_epochs, log)
+        chart = learning_chart(course.curves, measure, config.head_epochs, config.fine_tune_epochs, log)
         column.vega_lite_chart(spec=chart, key=f"{folder.name}_{measure}")
     columns[0].toggle(
         "Logarithmic loss", key="log_loss", persist_state="session", help="Tells small losses from each other."
