@@ -18,7 +18,6 @@ from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_json
 from catdog.sparklines import sparkline
 
 POLL_SECONDS = 1.0
-CHART_SECONDS = 2.0
 METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone
 STATE_BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -40,10 +39,9 @@ def show_run() -> None:
         show_nothing_yet()
         return
     choose_run(found, shown)
-    # While anything is at work, these fragments alone run again and again; the charts seldom, since they cost the most.
-    state = shown.status["state"]
-    st.fragment(run_every=POLL_SECONDS if active else None)(show_state)(shown.folder, state)
-    st.fragment(run_every=CHART_SECONDS if state == "running" else None)(show_charts)(shown.folder)
+    # While anything is at work this fragment alone runs again and again; a single one, since each costs by itself.
+    polled = bool(active)
+    st.fragment(run_every=POLL_SECONDS if polled else None)(show_live)(shown.folder, shown.status["state"], polled)
     show_left_out(shown.folder)
     if shown.has_classifier and not shown.is_active:
         show_files(shown.folder)
@@ -75,11 +73,11 @@ def show_nothing_yet() -> None:
     st.caption("Then the result, and the trained classifier to download and to use on the Classify page.")
 
 
-def show_state(folder: Path, state: str) -> None:
-    """Show how a run is now and what else is at work; once its state is another, let the whole page know."""
+def show_live(folder: Path, state: str, polled: bool) -> None:
+    """Show how a run is now and what else is at work; once its state is another or all is over, draw the page anew."""
     job = jobs.find_job(folder)
     active = jobs.at_work(jobs.list_jobs())
-    if job.status["state"] != state:
+    if job.status["state"] != state or (polled and not active):
         st.rerun()
     show_heading(job)
     try:
@@ -96,24 +94,22 @@ def show_state(folder: Path, state: str) -> None:
     for note in course.notes:
         st.caption(plain(note))
     show_others(job, active)
+    show_charts(course)
 
 
-def show_charts(folder: Path) -> None:
+def show_charts(course: Course) -> None:
     """Draw how loss and accuracy went so far, and say what that means."""
-    try:
-        course = course_of(folder)
-    except CatdogError:
-        return  # The state above says so.
     config = course.config
     log = bool(st.session_state.get("log_loss"))
     columns = st.columns(2)
     for measure, column in zip(("loss", "accuracy"), columns, strict=True):
         chart = learning_chart(course.curves, measure, config.head_epochs, config.fine_tune_epochs, log)
-        column.vega_lite_chart(spec=chart, key=f"{folder.name}_{measure}")
+        column.vega_lite_chart(spec=chart, key=f"{course.folder.name}_{measure}")
     columns[0].toggle(
         "Logarithmic loss", key="log_loss", persist_state="session", help="Tells small losses from each other."
     )
-    sentences = read_curves((each.event for each in course.curves.epochs), config, jobs.counts_of(folder))
+    events = (each.event for each in course.curves.epochs)
+    sentences = read_curves(events, config, jobs.counts_of(course.folder))
     if sentences:
         st.markdown(f":material/insights: {plain(' '.join(sentences))}")
 
