@@ -16,16 +16,20 @@ RECENT_EPOCHS = 3
 IMPROVING = 0.03
 # By what share the validation loss lies above its lowest, and by how much at least, when it has risen ...
 RISEN, LEAST_RISE = 0.1, 0.01
-# ... while the training loss fell by at least this share since then.
-STILL_LEARNING = 0.1
-# A training loss that has fallen by less than this share over a phase hardly moves ...
-HARDLY_MOVING = 0.05
+# ... while the training loss fell by at least this share since then, to at most this share of the validation loss.
+STILL_LEARNING, APART = 0.1, 0.5
+# A validation loss that is within this share of what it was at first hardly moves ...
+HARDLY_MOVING = 0.02
 # ... which says something while it is above this share of the loss of guessing: there is much left to learn.
 MUCH_LEFT = 0.5
-# A rise of the training loss by this share, from one epoch to the next, is a jump; and so often it is no accident.
-JUMP, FEWEST_JUMPS = 0.3, 2
-# A loss this many times that of guessing comes from steps that were far too wide.
-BLOWN_UP = 2.0
+# A rise of the validation loss by this share and this much from one epoch to the next is a jump;
+# so many of them within so many epochs are no accident.
+JUMP, LEAST_JUMP = 0.3, 0.05
+FEWEST_JUMPS, JUMP_EPOCHS = 2, 10
+# A training loss this many times that of guessing comes from steps that were far too wide: a new head begins below 4.
+BLOWN_UP = 10.0
+# Whoever is right this often and yet has a higher loss than guessing is far too certain where it is wrong.
+OFTEN_RIGHT = 0.75
 # Fine-tuning whose validation loss is this many times the head's best has lost what the network knew.
 SPOILED = 1.5
 # A class with so many times the training photos of another is favoured.
@@ -54,8 +58,9 @@ def read_curves(events: Iterable[dict[str, Any]], config: TrainConfig, counts: d
         too_fast(latest, guessing, phase)
         or (spoiled_by_fine_tuning(head, latest) if phase == "fine-tune" else None)
         or too_short(latest, planned)
-        or no_better_than_guessing(latest, counts.get("validation", {}))
+        or jumping(latest, phase)
         or too_slow(latest, guessing, phase, rate)
+        or no_better_than_guessing(latest, counts.get("validation", {}))
         or memorizing(latest)
         or improving_or_flat(latest, planned)
     )
@@ -68,17 +73,31 @@ def words_of(phase: str) -> str:
 
 
 def too_fast(epochs: Epochs, guessing: float, phase: str) -> str | None:
-    """The training loss of an epoch is BLOWN_UP times that of guessing, or it jumped up FEWEST_JUMPS times or more."""
-    losses = [event["loss"] for event in epochs]
-    jumps = sum(later > (1 + JUMP) * earlier for earlier, later in itertools.pairwise(losses))
-    if max(losses) >= BLOWN_UP * guessing:
-        return (
-            f"The training loss went up to {max(losses):.1f}, where guessing has {guessing:.1f}: "
-            f"the {words_of(phase)} is too high, try a tenth of it."
-        )
-    if jumps >= FEWEST_JUMPS and max(losses) - min(losses) > LEAST_RISE:
-        return f"The training loss jumps up and down: the {words_of(phase)} looks too high, try a lower one."
-    return None
+    """A training loss was BLOWN_UP times that of guessing, or all of the latest RECENT_EPOCHS are above it although
+    their training accuracies are at least OFTEN_RIGHT."""
+    highest, latest = max(event["loss"] for event in epochs), epochs[-RECENT_EPOCHS:]
+    blown_up = highest >= BLOWN_UP * guessing
+    certain = len(latest) == RECENT_EPOCHS and all(
+        event["loss"] > guessing and event["accuracy"] >= OFTEN_RIGHT for event in latest
+    )
+    if not blown_up and not certain:
+        return None
+    shown = f"went up to {highest:.3g}" if blown_up else f"is {epochs[-1]['loss']:.3g}"
+    return (
+        f"The training loss {shown}, where guessing has {guessing:.3g}: "
+        f"the {words_of(phase)} is too high, try a tenth of it."
+    )
+
+
+def jumping(epochs: Epochs, phase: str) -> str | None:
+    """The validation loss jumped up FEWEST_JUMPS times or more within the latest JUMP_EPOCHS epochs."""
+    losses = [event["val_loss"] for event in epochs[-JUMP_EPOCHS:]]
+    jumps = sum(
+        later > (1 + JUMP) * earlier and later - earlier > LEAST_JUMP for earlier, later in itertools.pairwise(losses)
+    )
+    if jumps < FEWEST_JUMPS:
+        return None
+    return f"The validation loss jumps up and down: the {words_of(phase)} looks too high, try a lower one."
 
 
 def spoiled_by_fine_tuning(head: Epochs, tuned: Epochs) -> str | None:
@@ -121,29 +140,34 @@ def no_better_than_guessing(epochs: Epochs, validation: dict[str, int]) -> str |
 
 
 def too_slow(epochs: Epochs, guessing: float, phase: str, rate: float) -> str | None:
-    """The training loss fell by less than HARDLY_MOVING with MUCH_LEFT to learn, at less than the usual rate."""
-    first, last = epochs[0]["loss"], epochs[-1]["loss"]
-    usual = SETTINGS["head_learning_rate" if phase == "head" else "fine_tune_learning_rate"].default
-    moves = last < (1 - HARDLY_MOVING) * first
-    if moves or last < MUCH_LEFT * guessing or rate >= usual:
+    """At less than the usual rate, the training loss is still above that of guessing, or the validation loss is
+    HARDLY_MOVING with MUCH_LEFT to learn."""
+    first, last = epochs[0]["val_loss"], epochs[-1]["val_loss"]
+    if rate >= SETTINGS["head_learning_rate" if phase == "head" else "fine_tune_learning_rate"].default:
         return None
-    return f"The loss hardly moves: the {words_of(phase)} looks too low, try ten times as much."
+    if epochs[-1]["loss"] > guessing:
+        return f"It learns slowly: the {words_of(phase)} looks too low, try ten times as much."
+    if abs(last - first) < HARDLY_MOVING * first and last > MUCH_LEFT * guessing:
+        return f"The validation loss hardly moves: the {words_of(phase)} looks too low, try ten times as much."
+    return None
 
 
 def memorizing(epochs: Epochs) -> str | None:
-    """Since the lowest validation loss, RECENT_EPOCHS ago or more, it has RISEN while training is STILL_LEARNING."""
+    """Since its lowest, RECENT_EPOCHS ago or more, the validation loss has RISEN, while the training loss is
+    STILL_LEARNING and APART from it."""
     lowest = min(range(len(epochs)), key=lambda index: epochs[index]["val_loss"])
-    since = epochs[lowest + 1 :]
-    before, now = epochs[lowest], epochs[-1]
-    # All of the latest must be higher: one alone may be chance.
-    risen = min((event["val_loss"] for event in since[-RECENT_EPOCHS:]), default=0.0) - before["val_loss"]
-    if len(since) < RECENT_EPOCHS or risen < max(RISEN * before["val_loss"], LEAST_RISE):
+    before, since = epochs[lowest], epochs[lowest + 1 :][-RECENT_EPOCHS:]
+    if len(since) < RECENT_EPOCHS:
         return None
-    if now["loss"] > (1 - STILL_LEARNING) * before["loss"]:
+    # All of the latest must be so: one alone may be chance.
+    validation, training = min(event["val_loss"] for event in since), max(event["loss"] for event in since)
+    if validation - before["val_loss"] < max(RISEN * before["val_loss"], LEAST_RISE):
+        return None
+    if training > min((1 - STILL_LEARNING) * before["loss"], APART * validation):
         return None
     return (
-        f"It is memorizing: since epoch {before['epoch']} the training loss goes on falling "
-        "while the validation loss rises. More photos would help, more epochs would not."
+        f"It is memorizing: since epoch {before['epoch']} the training loss has fallen and the validation loss risen. "
+        "More photos would help against that."
     )
 
 
