@@ -50,15 +50,15 @@ def test_a_run_at_work_has_its_figures_a_sentence_and_small_lines(place):
     assert metrics["Loss"] == "0.167"
     assert "Still improving" in texts(app)
     assert button(app, "Stop")
-    descriptions = [html for html in (element.proto.body for element in app.get("html")) if "<svg" in html]
+    descriptions = [html for html in (element.value for element in app.markdown) if "<svg" in html]
     assert any("Loss so far: from 0.500 to 0.167" in each for each in descriptions)
 
 
 def test_the_small_lines_take_as_much_room_before_the_first_value(place):
     run = make_run(place, "20260101-000000-a", "running", events=LEARNING[:1])
-    before = [element.proto.body for element in open_page("train").get("html")]
+    before = [each.value for each in open_page("train").markdown if "<svg" in each.value]
     write(run, *LEARNING[1:])
-    after = [element.proto.body for element in open_page("train").get("html")]
+    after = [each.value for each in open_page("train").markdown if "<svg" in each.value]
     assert len(before) == len(after)
     assert sum("no value yet" in each for each in before) == 4
 

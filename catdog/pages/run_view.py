@@ -38,6 +38,9 @@ def show_run() -> None:
     if shown is None:
         show_nothing_yet()
         return
+    if shown.is_active:
+        # Whoever watches a run sees how it ends, also when the next one begins at once.
+        st.session_state["shown_run"] = shown.folder.name
     choose_run(found, shown)
     # While anything is at work this fragment alone runs again and again; a single one, since each costs by itself.
     polled = bool(active)
@@ -200,7 +203,8 @@ def figure(label: str, values: list[float], write: Callable[[float], str], help_
         so_far = (
             f"{label} so far: from {write(values[0])} to {write(values[-1])}" if values else f"{label}: no value yet"
         )
-        st.html(sparkline(values, so_far))
+        # Not st.html, which leaves SVG out.
+        st.markdown(sparkline(values, so_far), unsafe_allow_html=True)
 
 
 def show_ending(job: jobs.Job, course: Course) -> None:
