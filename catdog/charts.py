@@ -1,12 +1,16 @@
-"""A run's events become Altair charts: how loss and accuracy went, step by step and epoch by epoch."""
+"""A run's curves become Vega-Lite charts: how loss and accuracy went, step by step and epoch by epoch."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import altair as alt
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from catdog.curves import COLUMNS, Curves, Epoch
 from catdog.figures import percent
 
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
@@ -19,23 +23,10 @@ SPLITS = ("training", "validation")
 SPLIT_COLOURS = (NEUTRAL_COLOUR, CURVE_COLOUR)
 SPLIT_DASHES = ([1, 0], [5, 3])  # solid, as a dash without a gap, and dashed
 PHASE_NAMES = {"head": "head", "fine-tune": "fine-tuning"}
-COLUMNS = {
-    "position": "float64",  # in epochs, counted over both phases; a whole epoch stands at its end
-    "phase": "str",  # as in the events
-    "epoch": "int64",  # from 1, within its phase
-    "kind": "str",  # step or epoch
-    "split": "str",
-    "measure": "str",  # loss or accuracy
-    "value": "float64",  # an accuracy lies between 0 and 1
-    "best": "bool",
-}
-
-# What a browser is sent at most, however long the run.
-MOST_STEPS = 600
-MOST_EPOCHS = 500
 # A run of more epochs than this shows no point for each: they would lie on one another.
 MOST_POINTS = 20
 
+NOTE = "No steps yet"
 HEIGHT = 200  # pixels, with title and legend
 Y_LABEL_WIDTH = 44  # pixels
 LEGEND = {
@@ -60,125 +51,67 @@ ACCURACY_TICKS = {
 }
 # A loss's axis ends at one of these times a power of ten, with ticks that far apart.
 LOSS_TICK_DISTANCES = {1: 0.2, 2: 0.5, 3: 1, 5: 1}
-LARGEST_LOSS = 1e12  # what is larger is as good as infinite
 SMALLEST_LOSS = 1e-7  # what is smaller is as good as this on a logarithmic axis
 # What an axis has beyond its first and its last tick, as a share of its length, so that a line on them is seen whole.
 HEADROOM = 0.03
-
-
-class Learned(NamedTuple):
-    """A step or a whole epoch: where it stands, in epochs over both phases, and its event."""
-
-    position: float
-    whole: bool
-    event: dict[str, Any]
 
 
 class Axis(NamedTuple):
     """What a y axis shows: its two ends, its ticks, and how they are written, as a Vega expression."""
 
     domain: tuple[float, float]
-    ticks: list[float]
+    ticks: tuple[float, ...]
     label: str
     scale: str = "linear"
 
 
-def learning_curves(events: Iterable[dict[str, Any]], head_epochs: int, fine_tune_epochs: int = 0) -> pd.DataFrame:
-    """A run's events and its settings become a tidy frame of COLUMNS, thinned to what a browser takes easily.
-
-    The best epoch is the one with the highest validation accuracy, then the lowest validation loss, then the earliest.
-    """
-    learned = in_order(events, {"head": (0, head_epochs), "fine-tune": (head_epochs, fine_tune_epochs)})
-    epochs = [each for each in learned if each.whole]
-    best = min(epochs, key=lambda each: (-each.event["val_accuracy"], each.event["val_loss"]), default=None)
-    rows = []
-    for step in thinned([each for each in learned if not each.whole], MOST_STEPS):
-        rows += rows_of(step, "step", False)
-    for epoch in thinned(epochs, MOST_EPOCHS, best):
-        rows += rows_of(epoch, "epoch", epoch is best)
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-
-
-def in_order(events: Iterable[dict[str, Any]], planned: dict[str, tuple[int, int]]) -> list[Learned]:
-    """The steps and epochs of the phases (name: epochs before it, epochs of it) as they were learned in the end.
-
-    A run that was resumed goes back a little: what it had recorded from there on no longer counts.
-    """
-    learned: list[Learned] = []
-    for event in events:
-        each = locate(event, planned)
-        if each is None:
-            continue
-        while learned and learned[-1][:2] >= each[:2]:
-            learned.pop()
-        learned.append(each)
-    return learned
-
-
-def locate(event: dict[str, Any], planned: dict[str, tuple[int, int]]) -> Learned | None:
-    """A step's or an epoch's place in the run; None for another event, or where a needed number is missing or odd."""
-    kind, phase, epoch = event.get("event"), event.get("phase"), event.get("epoch")
-    if kind not in ("step", "epoch") or not isinstance(phase, str) or phase not in planned:
-        return None
-    before, epochs = planned[phase]
-    if not is_whole(epoch, epochs) or not has_measures(event):
-        return None
-    if kind == "epoch":
-        return Learned(float(before + epoch), True, event) if has_measures(event, "val_") else None
-    step, steps = event.get("step"), event.get("steps")
-    if not is_whole(steps, 10**9) or not is_whole(step, steps):
-        return None
-    return Learned(before + epoch - 1 + step / steps, False, event)
-
-
-def is_whole(value: Any, most: int) -> bool:
-    """Whether a value is a whole number from 1 to `most`."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def has_measures(event: dict[str, Any], prefix: str = "") -> bool:
-    """Whether an event has a loss and an accuracy that are numbers within their bounds, which NaN never is."""
-    return all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
-        for value, most in ((event.get(f"{prefix}loss"), LARGEST_LOSS), (event.get(f"{prefix}accuracy"), 1))
-    )
-
-
-def thinned(learned: list[Learned], most: int, best: Learned | None = None) -> list[Learned]:
-    """At most `most` of them: all, or every second, fourth, eighth, ..., with the first, the last and the best.
-
-    What is shown stays where it is while a run goes on, until the distance doubles.
-    """
-    distance = 1
-    while len(learned) > (most - 2) * distance:
-        distance *= 2
-    last = len(learned) - 1
-    return [each for index, each in enumerate(learned) if index % distance == 0 or index == last or each is best]
-
-
-def rows_of(learned: Learned, kind: str, best: bool) -> list[tuple]:
-    """A step's or an epoch's rows of the frame; validation has figures for whole epochs only."""
-    event = learned.event
-    prefixes = {"training": "", "validation": "val_"} if learned.whole else {"training": ""}
-    return [
-        (learned.position, event["phase"], event["epoch"], kind, split, measure, event[prefix + measure], best)
-        for split, prefix in prefixes.items()
-        for measure in ("loss", "accuracy")
-    ]
-
-
 def learning_chart(
-    curves: pd.DataFrame, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
-) -> alt.LayerChart:
-    """The loss or the accuracy of such a frame by epoch; `log` gives the loss a logarithmic axis.
+    curves: Curves, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
+) -> dict[str, Any]:
+    """The loss or the accuracy by epoch, as a Vega-Lite specification with Arrow tables as its datasets.
 
-    While a run learns only the data changes, and the y axis now and then, so that a browser need not draw it anew.
+    While a run learns only the data changes, and the y axis now and then, so that a browser need not draw it anew;
+    `log` gives the loss a logarithmic axis.
     """
-    curves = curves[curves["measure"] == measure]
+    epochs, (positions, values) = curves.shown_epochs(), curves.shown_steps(measure)
     if measure == "accuracy":
-        axis = accuracy_axis(curves)
+        axis = accuracy_axis(epochs)
     else:
-        axis = logarithmic_loss_axis(curves) if log else loss_axis(curves)
+        axis = logarithmic_loss_axis(epochs, values) if log else loss_axis(epochs, values)
+    note = [] if epochs or len(values) else [NOTE]
+    middle = len(axis.ticks) // 2  # between two of its lines
+    datasets = {
+        "steps": pa.table(
+            {"position": positions, "split": pa.repeat(SPLITS[0], len(values)), "value": shown_on(axis, values)}
+        ),
+        **epoch_data(epochs, curves.best(), measure, has_few_epochs(head_epochs + fine_tune_epochs), axis),
+        "by_epoch": figures_data(epochs, curves.best(), measure, {"head": head_epochs, "fine-tune": fine_tune_epochs}),
+        "note": pa.table(
+            {"note": texts(note), "value": numbers((axis.ticks[middle - 1] + axis.ticks[middle]) / 2 for _ in note)}
+        ),
+    }
+    spec = learning_spec(measure, head_epochs, fine_tune_epochs, axis)
+    return spec | {"datasets": spec.get("datasets", {}) | datasets}
+
+
+def numbers(values: Iterable[float]) -> pa.Array:
+    """A column of numbers, which it also is where there are none."""
+    return pa.array(list(values), pa.float64())
+
+
+def texts(values: Iterable[str]) -> pa.Array:
+    """A column of texts, which it also is where there are none."""
+    return pa.array(list(values), pa.string())
+
+
+def shown_on(axis: Axis, values: np.ndarray) -> np.ndarray:
+    """The values as an axis can show them."""
+    return np.maximum(values, SMALLEST_LOSS) if axis.scale == "log" else values
+
+
+@lru_cache(maxsize=200)
+def learning_spec(measure: str, head_epochs: int, fine_tune_epochs: int, axis: Axis) -> dict[str, Any]:
+    """The specification of such a chart without its data, which takes long to make; not to be changed."""
     total = head_epochs + fine_tune_epochs
     x = alt.X(
         "position:Q",
@@ -191,7 +124,7 @@ def learning_chart(
         title=None,
         scale=alt.Scale(domain=list(axis.domain), nice=False, type=axis.scale),
         axis=alt.Axis(
-            values=axis.ticks,
+            values=list(axis.ticks),
             labelExpr=axis.label,
             labelPadding=6,
             # The same for all charts and numbers, so that charts stand in line and none moves sideways.
@@ -201,58 +134,63 @@ def learning_chart(
     )
     # Below the legend, the names of the phases need a line of their own.
     legend = LEGEND | {"offset": 20 if fine_tune_epochs else 6}
-    shown = curves.assign(value=curves["value"].clip(lower=SMALLEST_LOSS)) if log else curves
     layers = [
         *phase_layers(head_epochs, fine_tune_epochs),
-        *curve_layers(shown, total, x, y, legend),
-        hover_layer(curves, measure, {"head": head_epochs, "fine-tune": fine_tune_epochs}, x),
-        empty_note_layer(curves, axis, y),
+        *curve_layers(has_few_epochs(total), x, y, legend),
+        hover_layer(x),
+        alt.Chart(alt.NamedData("note"))
+        .mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None)
+        .encode(y, text="note:N"),
     ]
     title = alt.TitleParams(f"{measure.capitalize()} by epoch", fontSize=14, anchor="start", offset=6)
-    return alt.layer(
+    chart = alt.layer(
         *layers,
         width="container",
         height=HEIGHT,
         title=title,
         padding={"left": 0, "top": 0, "right": 8, "bottom": 4},
         description=f"Line chart: {measure} of training and validation by epoch",
-    )
+    ).to_dict()
+    del chart["config"]  # Altair's defaults, which would take the place of Streamlit's theme.
+    return chart
 
 
-def telling_values(curves: pd.DataFrame) -> pd.Series:
+def has_few_epochs(epochs: int) -> bool:
+    """Whether a run is so short that each epoch has a point of its own."""
+    return epochs <= MOST_POINTS
+
+
+def telling_values(epochs: list[Epoch], measure: str) -> list[float]:
     """The values that an axis must show: all epochs', but from the third on not the first's training, far from all."""
-    epochs = curves[curves["kind"] == "epoch"]
-    later = epochs[(epochs["split"] == "validation") | (epochs["position"] > epochs["position"].min())]
-    return (later if epochs["position"].nunique() > 2 else epochs)["value"]
+    trained = epochs[1:] if len(epochs) > 2 else epochs
+    return [each.event[f"val_{measure}"] for each in epochs] + [each.event[measure] for each in trained]
 
 
-def accuracy_axis(curves: pd.DataFrame) -> Axis:
+def accuracy_axis(epochs: list[Epoch]) -> Axis:
     """From the highest of a few values that is below all the epochs' accuracies, to 100 %; from 0 before the first."""
-    lowest = telling_values(curves).min()  # NaN where there is none
-    start = next((start for start in ACCURACY_TICKS if start <= lowest), 0.0)
+    values = telling_values(epochs, "accuracy")
+    start = next((start for start in ACCURACY_TICKS if values and start <= min(values)), 0.0)
     headroom = HEADROOM * (1 - start)
-    return Axis((start - headroom, 1 + headroom), ACCURACY_TICKS[start], "round(100 * datum.value) + ' %'")
+    return Axis((start - headroom, 1 + headroom), tuple(ACCURACY_TICKS[start]), "round(100 * datum.value) + ' %'")
 
 
-def loss_axis(curves: pd.DataFrame) -> Axis:
+def loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
     """From 0 to 1, 2, 3 or 5 times a power of ten, so that the epochs' losses fit; before the first most steps'."""
-    values = telling_values(curves)
-    largest = values.max() if len(values) else max([1.0, *curves["value"].quantile([0.75]).dropna()])
+    largest = max(telling_values(epochs, "loss") or [1.0, *(np.quantile(steps, [0.75]) if len(steps) else [])])
     exponent = math.floor(math.log10(max(largest, 0.01)))
     ends = [(digit, power) for power in (exponent, exponent + 1) for digit in LOSS_TICK_DISTANCES]
     digit, power = next((digit, power) for digit, power in ends if decimal(digit, power) >= largest)
     distance = LOSS_TICK_DISTANCES[digit]
-    ticks = [decimal(distance * count, power) for count in range(round(digit / distance) + 1)]
+    ticks = tuple(decimal(distance * count, power) for count in range(round(digit / distance) + 1))
     headroom = HEADROOM * ticks[-1]
     decimals = max(0, -power + (distance < 1))
     return Axis((-headroom, ticks[-1] + headroom), ticks, f"format(datum.value, '.{decimals}f')")
 
 
-def logarithmic_loss_axis(curves: pd.DataFrame) -> Axis:
+def logarithmic_loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
     """From 1, 2 or 5 times a power of ten to another, so that the epochs' losses fit; before the first the steps'."""
-    epochs = curves[curves["kind"] == "epoch"]
-    values = (epochs if len(epochs) else curves)["value"].clip(lower=SMALLEST_LOSS)
-    lowest, largest = (values.min(), values.max()) if len(values) else (0.01, 1.0)
+    values = [each.event[name] for each in epochs for name in ("loss", "val_loss")] or [*steps] or [0.01, 1.0]
+    lowest, largest = max(min(values), SMALLEST_LOSS), max(*values, SMALLEST_LOSS)
     exponents = range(math.floor(math.log10(lowest)) - 1, math.floor(math.log10(largest)) + 2)
     ticks = [decimal(digit, exponent) for exponent in exponents for digit in (1, 2, 5)]
     start = max(tick for tick in ticks if tick <= lowest)
@@ -261,7 +199,7 @@ def logarithmic_loss_axis(curves: pd.DataFrame) -> Axis:
     if len(ticks) > 7:
         ticks = [decimal(1, exponent) for exponent in exponents if start <= decimal(1, exponent) <= end]
     headroom = (end / start) ** HEADROOM
-    return Axis((start / headroom, end * headroom), ticks, "format(datum.value, '~r')", "log")
+    return Axis((start / headroom, end * headroom), tuple(ticks), "format(datum.value, '~r')", "log")
 
 
 def decimal(digits: float, exponent: int) -> float:
@@ -294,14 +232,27 @@ def phase_layers(head_epochs: int, fine_tune_epochs: int) -> list[alt.Chart]:
     return layers
 
 
-def curve_layers(curves: pd.DataFrame, epochs: int, x: alt.X, y: alt.Y, legend: dict[str, Any]) -> list[alt.Chart]:
+def epoch_data(epochs: list[Epoch], best: Epoch | None, measure: str, few: bool, axis: Axis) -> dict[str, pa.Table]:
+    """What the curves' layers show of whole epochs: all, those of them with a point, and the best one."""
+
+    def rows(chosen: list[Epoch], splits: Sequence[str]) -> dict[str, Any]:
+        prefixes = ["val_" if split == "validation" else "" for split in splits]
+        return {
+            "position": numbers(each.position for _ in splits for each in chosen),
+            "split": texts(split for split in splits for _ in chosen),
+            "value": shown_on(axis, np.array([each.event[prefix + measure] for prefix in prefixes for each in chosen])),
+        }
+
+    ring = [best] if best else []
+    return {
+        "epochs": pa.table(rows(epochs, SPLITS)),
+        "points": pa.table(rows(epochs if few else epochs[-1:], SPLITS)),
+        "best": pa.table({**rows(ring, SPLITS[1:]), "legend": texts("best" for _ in ring)}),
+    }
+
+
+def curve_layers(few: bool, x: alt.X, y: alt.Y, legend: dict[str, Any]) -> list[alt.Chart]:
     """The steps as faint dots; whole epochs as lines, with a point for each or for the last; a ring round the best."""
-    needed = ["position", "split", "value"]
-    steps = curves.loc[curves["kind"] == "step", needed]
-    whole = curves.loc[curves["kind"] == "epoch", needed]
-    few = epochs <= MOST_POINTS
-    points = whole if few else whole[whole["position"] == whole["position"].max()]
-    best = curves.loc[curves["best"] & (curves["split"] == "validation"), needed].assign(legend="best")
     lines = alt.Legend(symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1, **legend)
     colour = alt.Color("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_COLOURS)), legend=lines)
     style = alt.StrokeDash("split:N", scale=alt.Scale(domain=list(SPLITS), range=list(SPLIT_DASHES)), legend=lines)
@@ -309,40 +260,42 @@ def curve_layers(curves: pd.DataFrame, epochs: int, x: alt.X, y: alt.Y, legend: 
     shape = alt.Shape("legend:N", scale=alt.Scale(domain=["best"], range=[RING]), legend=ring)
     within = alt.FieldRangePredicate("value", list(y["scale"]["domain"]))
     quiet = {"tooltip": None}  # or Streamlit's theme would show each mark's raw numbers
+    steps, epochs, points, best = (alt.Chart(alt.NamedData(name)) for name in ("steps", "epochs", "points", "best"))
     return [
-        alt.Chart(steps)
-        .transform_filter(within)
-        .mark_circle(size=10 if few else 4, opacity=0.45, **quiet)
-        .encode(x, y, colour),
-        alt.Chart(whole).mark_line(clip=True, strokeWidth=2, **quiet).encode(x, y, colour, style),
-        alt.Chart(points).transform_filter(within).mark_circle(size=20, opacity=1, **quiet).encode(x, y, colour),
-        alt.Chart(best)
-        .mark_point(color=CURVE_COLOUR, size=LEGEND["symbolSize"], strokeWidth=1.5, opacity=1, **quiet)
-        .encode(x, y, shape),
+        steps.transform_filter(within).mark_circle(size=10 if few else 4, opacity=0.45, **quiet).encode(x, y, colour),
+        epochs.mark_line(clip=True, strokeWidth=2, **quiet).encode(x, y, colour, style),
+        points.transform_filter(within).mark_circle(size=20, opacity=1, **quiet).encode(x, y, colour),
+        best.mark_point(color=CURVE_COLOUR, size=LEGEND["symbolSize"], strokeWidth=1.5, opacity=1, **quiet).encode(
+            x, y, shape
+        ),
     ]
 
 
-def hover_layer(curves: pd.DataFrame, measure: str, epochs: dict[str, int], x: alt.X) -> alt.Chart:
-    """What the nearest epoch's figures were, under the pointer, with a line where it stands."""
-    whole = curves[curves["kind"] == "epoch"]
-    by_epoch = whole.pivot(index=["position", "phase", "epoch", "best"], columns="split", values="value")
-    by_epoch = by_epoch.reindex(columns=list(SPLITS)).reset_index()
+def figures_data(epochs: list[Epoch], best: Epoch | None, measure: str, planned: dict[str, int]) -> pa.Table:
+    """What each epoch's figures are in words; `planned` says how many epochs each phase has."""
     write = percent if measure == "accuracy" else short_loss
-    figures = pd.DataFrame(
-        {
-            "position": by_epoch["position"],
-            "phase": by_epoch["phase"].map(PHASE_NAMES),
-            "epoch": [
-                f"{row.epoch} of {epochs[row.phase]}{', the best' if row.best else ''}" for row in by_epoch.itertuples()
-            ],
-        }
-        | {split: by_epoch[split].map(write) for split in SPLITS}
+    counted = (
+        f"{each.event['epoch']} of {planned[each.event['phase']]}{', the best' if each is best else ''}"
+        for each in epochs
     )
+    return pa.table(
+        {
+            "position": numbers(each.position for each in epochs),
+            "phase": texts(PHASE_NAMES[each.event["phase"]] for each in epochs),
+            "epoch": texts(counted),
+            "training": texts(write(each.event[measure]) for each in epochs),
+            "validation": texts(write(each.event[f"val_{measure}"]) for each in epochs),
+        }
+    )
+
+
+def hover_layer(x: alt.X) -> alt.Chart:
+    """What the nearest epoch's figures were, under the pointer, with a line where it stands."""
     pointer = alt.selection_point(
         name="pointer", nearest=True, on="pointerover", clear="pointerout", encodings=["x"], empty=False
     )
     return (
-        alt.Chart(figures, name="figures")
+        alt.Chart(alt.NamedData("by_epoch"), name="figures")
         .mark_rule(color=NEUTRAL_COLOUR)
         .encode(
             x=x,
@@ -358,17 +311,9 @@ def short_loss(loss: float) -> str:
     return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"
 
 
-def empty_note_layer(curves: pd.DataFrame, axis: Axis, y: alt.Y) -> alt.Chart:
-    """A word in the middle of an empty chart, between two of its lines."""
-    middle = len(axis.ticks) // 2
-    rows = [] if len(curves) else [("No steps yet", (axis.ticks[middle - 1] + axis.ticks[middle]) / 2)]
-    note = pd.DataFrame(rows, columns=["note", "value"]).astype({"note": "str", "value": "float64"})
-    return alt.Chart(note).mark_text(color=NEUTRAL_COLOUR, fontSize=13, tooltip=None).encode(y, text="note:N")
-
-
-def comparison_chart(curves: dict[str, pd.DataFrame], measure: str) -> alt.Chart:
+def comparison_chart(curves: dict[str, Curves], measure: str) -> alt.Chart:
     """The loss or the accuracy on validation photos, by epoch, of several runs in one chart; at most six by name."""
-    parts = [frame.assign(run=name) for name, frame in curves.items()]
+    parts = [of_run.frame().assign(run=name) for name, of_run in curves.items()]
     rows = pd.concat([*parts, pd.DataFrame(columns=[*COLUMNS, "run"])], ignore_index=True)
     rows = rows[(rows["measure"] == measure) & (rows["split"] == "validation")]
     names = list(curves)

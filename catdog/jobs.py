@@ -7,11 +7,12 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from catdog.errors import Failed, Refused
-from catdog.runs import KERAS_FILE, create_run, found_in, read_json, read_status, reopen_run, runs_folder, write_json
+from catdog.runs import KERAS_FILE, create_run, found_in, judged, read_json, reopen_run, runs_folder, write_json
 from catdog.settings import TrainConfig
 
 LABEL_FILE = "label.json"
@@ -39,7 +40,7 @@ class Job:
 
 def find_job(folder: Path) -> Job:
     """The job of a run's folder as it is now."""
-    return Job(folder, read_status(folder))
+    return Job(folder, judged(read_kept(folder / "status.json")))
 
 
 def list_jobs() -> list[Job]:
@@ -54,6 +55,27 @@ def jobs_in(parent: Path) -> list[Job]:
     except OSError:
         return []
     return [find_job(folder) for folder in sorted(folders, reverse=True) if (folder / "status.json").exists()]
+
+
+def at_work(found: list[Job]) -> list[Job]:
+    """Of these runs those that are active: what works first, then what waits, in the order in which it came."""
+    active = [job for job in found if job.is_active]
+    return sorted(active, key=lambda job: (job.status["state"] == "queued", job.status["started"], job.folder.name))
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, read once as long as the file stays what it is; not to be changed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return {}
+    return read_version(path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=1000)
+def read_version(path: Path, version: tuple[int, int, int]) -> dict[str, Any]:
+    """The object in a JSON file of that inode, time and size."""
+    return read_json(path)
 
 
 def start(config: TrainConfig) -> Path:
@@ -76,7 +98,7 @@ def stop(folder: Path) -> None:
 
 def label_of(folder: Path) -> str:
     """The name that a person gave a run; empty where nobody did."""
-    return found_in(read_json(folder / LABEL_FILE), "name", kind=str) or ""
+    return found_in(read_kept(folder / LABEL_FILE), "name", kind=str) or ""
 
 
 def rename(folder: Path, name: str) -> None:
@@ -103,17 +125,16 @@ def delete(folder: Path) -> None:
 
 def summarize(job: Job) -> dict[str, Any]:
     """What is known of a run, in a row of plain values; None where something is not known, or not yet."""
-    config, report = read_json(job.folder / "config.json"), read_json(job.folder / "report.json")
+    config, report = read_kept(job.folder / "config.json"), read_kept(job.folder / "report.json")
     settings = found_in(config, "settings", kind=dict) or {}
-    counts = found_in(config, "photos", "counts", kind=dict) or {}
-    numbers = [number for split in counts.values() if isinstance(split, dict) for number in split.values()]
+    photos = sum(number for of_class in counts_of(job.folder).values() for number in of_class.values())
     updated, started = job.status["updated"], job.status["started"]
     return {
         "name": label_of(job.folder),
         "started": started,
         "state": job.status["state"],
         "accuracy": found_in(report, "accuracy", kind=float),
-        "photos": sum(number for number in numbers if isinstance(number, int)) or None,
+        "photos": photos or None,
         "backbone": found_in(config, "backbone", "name", kind=str) or found_in(settings, "backbone", kind=str),
         "freeze_depth": found_in(settings, "freeze_depth", kind=str),
         "head_epochs": found_in(settings, "head_epochs", kind=int),
@@ -122,6 +143,16 @@ def summarize(job: Job) -> dict[str, Any]:
         "fine_tune_learning_rate": found_in(settings, "fine_tune_learning_rate", kind=float),
         "seconds": max(updated - started, 0.0),
         "size_bytes": folder_bytes(job.folder),
+    }
+
+
+def counts_of(folder: Path) -> dict[str, dict[str, int]]:
+    """How many photos of each split and class a run works with; empty where it is not known, or not yet."""
+    counts = found_in(read_kept(folder / "config.json"), "photos", "counts", kind=dict) or {}
+    return {
+        split: {name: number for name, number in of_class.items() if isinstance(number, int)}
+        for split, of_class in counts.items()
+        if isinstance(of_class, dict)
     }
 
 

@@ -40,6 +40,8 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
 }
 TRIALS_FOLDER = "trials"  # the folder below that of the runs for what is no run, but waits in line with them
 STATES = ("queued", "running", "done", "stopped", "failed", "lost")
+WAITING = "Waiting for another run to end."
+TURN_SECONDS = 0.5  # how often a run that waits looks whether it is its turn
 HEARTBEAT_SECONDS = 5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
 LOST_AFTER_SECONDS = 60
@@ -211,26 +213,34 @@ class Run:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait until no other run of the same runs folder is working; raises `Stopped` if asked to meanwhile."""
+        """Wait for all runs of the same folder that work or came before; raises `Stopped` if asked to meanwhile."""
         lock = FileLock(self.queue_folder / ".lock")
         while True:
-            try:
-                lock.acquire(timeout=0.5)
-                break
-            except Timeout:
-                waiting = "Waiting for another run to end."
-                if self.status.get("message") != waiting:
-                    self.event("note", message=waiting)
-                if self.status.get("message") != waiting or time.time() - self.status["updated"] > HEARTBEAT_SECONDS:
-                    self.set_state("queued", waiting)
+            if waiting_line(self.queue_folder)[:1] in ([], [self.folder]):
+                with suppress(Timeout):
+                    lock.acquire(timeout=0)
+                    break
+            if self.status.get("message") != WAITING:
+                self.event("note", message=WAITING)
+            if self.status.get("message") != WAITING or time.time() - self.status["updated"] > HEARTBEAT_SECONDS:
+                self.set_state("queued", WAITING)
             if self.stop_requested():
                 message = "Stopped while it was waiting for another run."
                 self.set_state("stopped", message)
                 raise Stopped(message)
+            time.sleep(TURN_SECONDS)
         try:
             yield
         finally:
             lock.release()
+
+
+def waiting_line(folder: Path) -> list[Path]:
+    """The runs and trials in a folder that wait for their turn, the one that has waited longest first."""
+    found = [*folder.glob("*/status.json"), *folder.glob(f"{TRIALS_FOLDER}/*/status.json")]
+    statuses = {path.parent: read_status(path.parent) for path in found}
+    waiting = [path for path, status in statuses.items() if (status["state"], status["message"]) == ("queued", WAITING)]
+    return sorted(waiting, key=lambda path: (statuses[path]["started"], path.name))
 
 
 @contextmanager
@@ -330,8 +340,12 @@ def read_config(folder: Path) -> TrainConfig:
 
 def read_status(folder: Path) -> dict[str, Any]:
     """A run's state now; `lost` where its process is gone or has been silent for too long."""
+    return judged(read_json(folder / "status.json"))
+
+
+def judged(written: dict[str, Any]) -> dict[str, Any]:
+    """What `status.json` said, as far as it is to be believed now."""
     status = {"state": "lost", "pid": 0, "host": "", "started": 0.0, "updated": 0.0, "message": ""}
-    written = read_json(folder / "status.json")
     # A file that was damaged by hand is believed only where it has the right shape.
     status |= {name: written[name] for name, missing in status.items() if is_like(written.get(name), missing)}
     if written.get("state") not in STATES:

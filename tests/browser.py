@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -29,12 +30,17 @@ PATIENCE = 120_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 
-@contextlib.contextmanager
-def served(folder: Path, **environment: str) -> Iterator[str]:
-    """Start the app with its runs and cache in this folder, and no network; gives its address."""
+def free_port() -> int:
+    """A port at which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+@contextlib.contextmanager
+def served(folder: Path, port: int | None = None, **environment: str) -> Iterator[str]:
+    """Start the app with its runs and cache in this folder, and no network; gives its address."""
+    port = port or free_port()
     settings = {
         "CATDOG_RUNS": str(folder / "runs"),
         "CATDOG_CACHE": str(folder / "cache"),
@@ -122,3 +128,37 @@ def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option).first.click()
     settle(page)
+
+
+def draw(page: Page) -> None:
+    """Choose the drawings, and draw them unless that was done."""
+    page.get_by_role("radio", name="Drawings").or_(page.get_by_role("button", name="Drawings")).first.click()
+    settle(page)
+    button = page.get_by_role("button", name=re.compile("Draw .* pictures"))
+    if button.count():
+        button.click()
+    expect(page.get_by_role("img", name="An example of cats").first).to_be_visible()
+    settle(page)
+
+
+def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0, batch_size: int = 32) -> None:
+    """Train on the drawings with the starter at a small image size."""
+    draw(page)
+    choose(page, "Backbone", "Starter")
+    fill(page, "Head epochs", str(head_epochs))
+    fill(page, "Fine-tuning epochs", str(fine_tune_epochs))
+    page.get_by_text("More settings").click()
+    fill(page, "Image size", "64")
+    fill(page, "Batch size", str(batch_size))
+    page.get_by_role("button", name="Train", exact=True).click()
+    expect(page.get_by_role("button", name=re.compile("^(Stop|Take out)$")).first).to_be_visible()
+
+
+def newest_run(place: Path) -> Path:
+    """The folder of the run that was started last."""
+    return max(path for path in (place / "runs").iterdir() if path.is_dir())
+
+
+def no_error(page: Page) -> None:
+    """No page shows an exception."""
+    assert page.locator('[data-testid="stException"]').count() == 0

@@ -1,19 +1,25 @@
 """The benchmarks' own arithmetic and helpers, on made-up input; no figure of theirs is tested."""
 
+import os
 import sys
+import time
 from pathlib import Path
 
 import keras
 import pytest
 from trained import REPOSITORY, run_python
 
+from catdog import jobs
+from catdog.course import Course
 from catdog.photo_sets import find_photo_set
 from catdog.photos import digest_files, read_photo
+from catdog.runs import read_config
 
 # The scripts find each other as any script does, in their own folder.
 sys.path.append(str(REPOSITORY / "benchmarks"))
 import against_keras
 import measuring
+import pages
 import scaling
 
 SCRIPTS = ("against_keras.py", "keras_tutorial.py", "throughput.py", "scaling.py")
@@ -149,6 +155,46 @@ def test_a_table_lines_up(capsys):
     assert title == "Title"
     assert lines[0] == "what             ratio"
     assert {len(line) for line in lines} == {len("something long  10.0 x")}
+
+
+def test_made_runs_are_what_the_pages_take_for_finished_and_for_working_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("CATDOG_RUNS", str(tmp_path))
+    monkeypatch.setattr(pages, "WATCHED_EPOCHS", 2)
+    pages.make_finished_run(tmp_path / "1", 0)
+    (finished,) = jobs.list_jobs()
+    summary = jobs.summarize(finished)
+    assert (summary["state"], summary["accuracy"], summary["photos"]) == ("done", 0.98, 3000)
+    assert finished.has_classifier
+    course = Course(finished.folder, read_config(finished.folder))
+    course.read()
+    assert len(course.curves.epochs) == pages.HEAD_EPOCHS + pages.FINE_TUNE_EPOCHS
+    assert len(course.curves.positions) == len(course.curves.epochs) * pages.STEPS
+    assert course.result is not None
+    with pages.growing_run(tmp_path / "2"):
+        working = jobs.find_job(tmp_path / "2")
+        assert working.status["state"] == "running"
+        course = Course(working.folder, read_config(working.folder))
+        course.read()
+        before = len(course.curves.positions)
+        assert before >= 2 * pages.WATCHED_STEPS * 0.9
+        while len(course.curves.positions) < before + 3:
+            course.read()
+    assert jobs.find_job(tmp_path / "2").status["state"] == "done"
+
+
+@on_linux
+def test_processor_time_of_a_process_is_seen():
+    before = pages.processor_seconds(os.getpid())
+    started = time.process_time()
+    while time.process_time() - started < 0.3:
+        pass
+    assert pages.processor_seconds(os.getpid()) - before == pytest.approx(time.process_time() - started, abs=0.1)
+
+
+def test_help_of_the_pages_benchmark(tmp_path):
+    asked = run_python(str(REPOSITORY / "benchmarks" / "pages.py"), "--help", cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    assert "--runs" in asked.stdout
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

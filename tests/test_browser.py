@@ -6,8 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from browser import choose, chromium, expect, fill, open_page, served, settle
-from playwright.sync_api import Page
+from browser import choose, chromium, expect, newest_run, no_error, open_page, served, start
 
 from catdog.photo_sets import photos_below
 from catdog.runs import read_events, read_status
@@ -31,47 +30,6 @@ def address(place):
 def browser():
     with chromium() as browser:
         yield browser
-
-
-def draw(page: Page) -> None:
-    """Choose the drawings, and draw them unless that was done."""
-    page.get_by_role("radio", name="Drawings").or_(page.get_by_role("button", name="Drawings")).first.click()
-    settle(page)
-    button = page.get_by_role("button", name=re.compile("Draw .* pictures"))
-    if button.count():
-        button.click()
-    expect(page.get_by_role("img", name="An example of cats").first).to_be_visible()
-    settle(page)
-
-
-def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0, batch_size: int = 32) -> None:
-    """Train on the drawings with the starter at a small image size."""
-    draw(page)
-    choose(page, "Backbone", "Starter")
-    fill(page, "Head epochs", str(head_epochs))
-    fill(page, "Fine-tuning epochs", str(fine_tune_epochs))
-    page.get_by_text("More settings").click()
-    fill(page, "Image size", "64")
-    fill(page, "Batch size", str(batch_size))
-    page.get_by_role("button", name="Train", exact=True).click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-
-
-def newest_run(place: Path) -> Path:
-    """The folder of the run that was started last."""
-    return max(path for path in (place / "runs").iterdir() if path.is_dir())
-
-
-def points_drawn(page: Page) -> int:
-    """How many points the two charts show."""
-    return page.locator(
-        '[data-testid="stVegaLiteChart"] [role="graphics-symbol"][aria-roledescription="point"]'
-    ).count()
-
-
-def no_error(page: Page) -> None:
-    """No page shows an exception."""
-    assert page.locator('[data-testid="stException"]').count() == 0
 
 
 def test_train_watch_reload_and_download(address, browser, place):

@@ -1,56 +1,29 @@
 import json
-import math
 
 import pytest
+from made_events import RUN, epoch, long_run, step
 
 from catdog import charts
-from catdog.charts import CLASS_COLOURS, comparison_chart, learning_chart, learning_curves
-from catdog.runs import read_events
-
-
-def step(phase="head", epoch=1, step=1, steps=4, loss=0.5, accuracy=0.75, **other):
-    """A step's event."""
-    return {"event": "step", "phase": phase, "epoch": epoch, "step": step, "steps": steps} | {
-        "loss": loss,
-        "accuracy": accuracy,
-        **other,
-    }
-
-
-def epoch(phase="head", epoch=1, loss=0.2, accuracy=0.97, val_loss=0.1, val_accuracy=0.98, **other):
-    """A whole epoch's event."""
-    return {"event": "epoch", "phase": phase, "epoch": epoch, "loss": loss, "accuracy": accuracy} | {
-        "val_loss": val_loss,
-        "val_accuracy": val_accuracy,
-        "epochs": 10,
-        "learning_rate": 0.001,
-        "seconds": 1.5,
-        **other,
-    }
-
-
-def values(curves, **where) -> list[tuple[float, float]]:
-    """Positions and values of the frame's rows with these columns."""
-    for column, value in where.items():
-        curves = curves[curves[column] == value]
-    return list(zip(curves["position"], curves["value"], strict=True))
+from catdog.charts import CLASS_COLOURS, comparison_chart, learning_chart
+from catdog.curves import learning_curves
 
 
 def layers(chart, mark: str) -> list[dict]:
     """The chart's layers of a kind of mark as Vega-Lite sees them, with their rows of data."""
-    spec = chart.to_dict()
-    return [
-        {**layer, "rows": spec["datasets"][layer["data"]["name"]]}
-        for layer in spec["layer"]
-        if layer["mark"]["type"] == mark
-    ]
+    return [{**layer, "rows": rows_of(chart, layer)} for layer in chart["layer"] if layer["mark"]["type"] == mark]
+
+
+def rows_of(chart, layer: dict) -> list[dict]:
+    """A layer's rows of data."""
+    rows = chart["datasets"][layer["data"]["name"]]
+    return rows if isinstance(rows, list) else rows.to_pylist()
 
 
 def axis(chart, channel: str) -> tuple[list[float], list[float] | None]:
     """The ends and the ticks of an axis, which all layers with that axis must agree on."""
     found = [
         (layer["encoding"][channel]["scale"]["domain"], layer["encoding"][channel]["axis"].get("values"))
-        for layer in chart.to_dict()["layer"]
+        for layer in chart["layer"]
         if "scale" in layer["encoding"].get(channel, {})
     ]
     assert found
@@ -58,148 +31,22 @@ def axis(chart, channel: str) -> tuple[list[float], list[float] | None]:
     return found[0]
 
 
-RUN = [
-    {"event": "phase", "phase": "head"},
-    step(step=1, loss=1.5, accuracy=0.25),
-    step(step=4, loss=0.25, accuracy=0.75),
-    epoch(epoch=1, loss=0.4, accuracy=0.8, val_loss=0.11, val_accuracy=0.97),
-    epoch(epoch=2, loss=0.2, accuracy=0.97, val_loss=0.06, val_accuracy=0.98),
-    {"event": "phase", "phase": "fine-tune"},
-    step("fine-tune", epoch=1, step=1, loss=0.125, accuracy=1),
-    epoch("fine-tune", epoch=1, loss=0.1, accuracy=0.99, val_loss=0.0042, val_accuracy=0.9876),
-    {"event": "progress", "done": 3, "total": 7, "per_second": 1.5},
-]
-
-
-def test_positions_count_the_epochs_of_both_phases():
-    curves = learning_curves(RUN, head_epochs=2, fine_tune_epochs=3)
-    assert values(curves, kind="step", measure="loss") == [(0.25, 1.5), (1, 0.25), (2.25, 0.125)]
-    assert values(curves, kind="step", measure="accuracy") == [(0.25, 0.25), (1, 0.75), (2.25, 1)]
-    assert values(curves, kind="epoch", split="training", measure="loss") == [(1, 0.4), (2, 0.2), (3, 0.1)]
-    assert values(curves, split="validation", measure="accuracy") == [(1, 0.97), (2, 0.98), (3, 0.9876)]
-    fine_tuned = curves[curves["position"] > 2]
-    assert set(zip(fine_tuned["phase"], fine_tuned["epoch"], strict=True)) == {("fine-tune", 1)}
-    assert set(curves.loc[curves["kind"] == "step", "split"]) == {"training"}
-
-
-def test_of_what_a_resumed_run_repeats_the_later_counts():
-    before = [epoch(epoch=1, val_loss=0.4), step(epoch=2, step=1, loss=9), step(epoch=2, step=3, loss=8)]
-    after = [step(epoch=2, step=2, loss=1), epoch(epoch=2, val_loss=0.3)]
-    curves = learning_curves([*before, *after], head_epochs=5)
-    assert values(curves, kind="step", measure="loss") == [(1.25, 9), (1.5, 1)]
-    assert values(curves, split="validation", measure="loss") == [(1, 0.4), (2, 0.3)]
-
-
-def test_a_run_that_begins_anew_leaves_nothing_of_what_was():
-    curves = learning_curves([*RUN, step(step=1, loss=3), epoch(val_loss=2, val_accuracy=0.5)], 2, 3)
-    assert values(curves, kind="step", measure="loss") == [(0.25, 3)]
-    assert values(curves, split="validation", measure="loss") == [(1, 2)]
-    assert set(curves.loc[curves["best"], "value"]) == {0.2, 0.97, 2, 0.5}
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"event": "epoch", "phase": "head", "epoch": 2},
-        {"event": "step"},
-        {"event": ["epoch"], "phase": "head", "epoch": 2},
-        step(epoch=2, loss=math.nan),
-        step(epoch=2, loss=math.inf),
-        step(epoch=2, loss=10**400),
-        step(epoch=2, loss="0.1"),
-        step(epoch=2, loss=None),
-        step(epoch=2, loss=-0.1),
-        step(epoch=2, accuracy=1.5),
-        step(epoch=2, accuracy=True),
-        step(epoch=2, step=5, steps=4),
-        step(epoch=2, step=0),
-        step(epoch=2, steps=10**400),
-        step(epoch=2, steps="4"),
-        step(epoch=0),
-        step(epoch=1.5),
-        step(epoch=4),
-        step(phase="evaluation"),
-        step(phase=["head"]),
-        step(phase="fine-tune", epoch=1),
-        epoch(epoch=2, val_loss=math.nan),
-        epoch(epoch=2, val_accuracy=-math.inf),
-        epoch(epoch=2, val_accuracy=None),
-        epoch(epoch=True, loss=0.3),
-    ],
-)
-def test_an_event_without_its_numbers_is_passed_over(odd):
-    whole = [step(step=1), epoch(epoch=1), epoch(epoch=3)]
-    curves = learning_curves([*whole[:2], odd, whole[2]], head_epochs=3)
-    assert curves.equals(learning_curves(whole, head_epochs=3))
-    assert len(curves) == 2 + 4 + 4
-
-
-def test_a_damaged_file_gives_what_is_whole_in_it(tmp_path):
-    lines = [json.dumps(event) for event in (step(loss=math.nan), step(step=2, loss=0.25), epoch())]
-    (tmp_path / "events.jsonl").write_text("\n".join([lines[0], lines[1], lines[2][:40], lines[2], '{"event": "st']))
-    curves = learning_curves(read_events(tmp_path)[0], head_epochs=1)
-    assert values(curves, measure="loss") == [(0.5, 0.25), (1, 0.2), (1, 0.1)]
-
-
-@pytest.mark.parametrize(
-    ("figures", "best"),
-    [
-        ([(0.97, 0.1), (0.99, 0.3), (0.98, 0.05)], 2),  # validation accuracy and loss of each epoch
-        ([(0.98, 0.1), (0.98, 0.05), (0.97, 0.01)], 2),
-        ([(0.98, 0.1), (0.98, 0.1), (0.98, 0.1)], 1),
-    ],
-)
-def test_the_best_epoch_is_the_most_accurate_then_of_least_loss_then_the_earliest(figures, best):
+def test_the_best_epoch_has_a_ring_on_its_validation():
     events = [
-        epoch(epoch=number, val_accuracy=accuracy, val_loss=loss, best=False)
-        for number, (accuracy, loss) in enumerate(figures, start=1)
+        epoch(epoch=number, val_accuracy=accuracy, val_loss=0.1) for number, accuracy in ((1, 0.9), (2, 0.95), (3, 0.9))
     ]
-    curves = learning_curves(events, head_epochs=3)
-    assert set(curves.loc[curves["best"], "epoch"]) == {best}
-    (ring,) = layers(learning_chart(curves, "loss", 3), "point")
-    assert [(row["position"], row["value"]) for row in ring["rows"]] == [(best, figures[best - 1][1])]
+    (ring,) = layers(learning_chart(learning_curves(events, 3), "loss", 3), "point")
+    assert [(row["position"], row["value"]) for row in ring["rows"]] == [(2, 0.1)]
 
 
-def long_run(steps: int, epochs: int, best: int = 334) -> list[dict]:
-    """Events of a run with that many steps, all in its first epoch, and that many epochs, one of them the best."""
-    return [
-        *(step(step=number, steps=steps, loss=0.1 + number % 7) for number in range(1, steps + 1)),
-        *(epoch(epoch=number, val_accuracy=0.9 + 0.05 * (number == best)) for number in range(1, epochs + 1)),
-    ]
-
-
-def test_a_long_run_is_thinned_to_what_a_browser_takes_easily():
-    events = long_run(steps=10_007, epochs=1000)
-    curves = learning_curves(events, head_epochs=1000, fine_tune_epochs=200)
-    steps = [position for position, _ in values(curves, kind="step", measure="loss")]
-    epochs = [position for position, _ in values(curves, split="validation", measure="loss")]
-    assert charts.MOST_STEPS / 2 < len(steps) <= charts.MOST_STEPS
-    assert charts.MOST_EPOCHS / 2 < len(epochs) <= charts.MOST_EPOCHS
-    assert (steps[0], steps[-1]) == (1 / 10_007, 1)
-    assert (epochs[0], epochs[-1]) == (1, 1000)
-    assert 334 in epochs
-    assert set(curves.loc[curves["best"], "epoch"]) == {334}
-    assert len(json.dumps(learning_chart(curves, "loss", 1000, 200).to_dict())) < 150_000
-
-
-def test_a_short_run_is_shown_whole():
-    curves = learning_curves(long_run(steps=598, epochs=498), head_epochs=498)
-    assert len(values(curves, kind="step", measure="loss")) == 598
-    assert len(values(curves, split="validation", measure="loss")) == 498
-
-
-def test_what_is_shown_of_a_long_run_stays_where_it_is():
-    events = long_run(steps=2000, epochs=0)
-    early, later, late = (values(learning_curves(events[:count], 1), measure="loss") for count in (1000, 1100, 1700))
-    assert set(early[:-1]) < set(later)
-    # When they become too many, every second goes.
-    assert {place for place in late if place < early[-1]} < set(early)
+def test_a_browser_takes_the_chart_of_a_long_run_easily():
+    curves = learning_curves(long_run(steps=10_007, epochs=1000), head_epochs=1000, fine_tune_epochs=200)
+    chart = learning_chart(curves, "loss", 1000, 200)
+    assert len(json.dumps(chart | {"datasets": [rows_of(chart, layer) for layer in chart["layer"]]})) < 150_000
 
 
 def test_an_empty_run_shows_the_axes_of_what_will_come():
     curves = learning_curves([], head_epochs=10, fine_tune_epochs=2)
-    assert {name: str(kind) for name, kind in curves.dtypes.items()} == charts.COLUMNS
-    assert curves.empty
     for measure, ends in (("loss", [0, 1]), ("accuracy", [0, 1])):
         chart = learning_chart(curves, measure, 10, 2)
         ticks = axis(chart, "y")[1]
@@ -290,7 +137,7 @@ def test_the_pointer_shows_an_epochs_figures():
 
 
 def test_nothing_but_the_pointers_rule_has_a_tooltip():
-    chart = learning_chart(learning_curves(RUN, 2, 3), "loss", 2, 3).to_dict()
+    chart = learning_chart(learning_curves(RUN, 2, 3), "loss", 2, 3)
     speaking = [layer for layer in chart["layer"] if layer["mark"].get("tooltip", "by default") is not None]
     assert [layer.get("name") for layer in speaking] == ["figures"]
     assert chart["params"][0]["views"] == ["figures"]
@@ -301,10 +148,8 @@ def test_only_data_changes_while_a_run_learns():
     specs = []
     for count in (4, 5, 6):
         events = [epoch(epoch=number, loss=0.2, val_loss=0.1 + 0.01 * number) for number in range(1, count + 1)]
-        chart = learning_chart(learning_curves([step(), *events], 8, 2), "loss", 8, 2).to_dict()
-        chart.pop("datasets")
-        for layer in chart["layer"]:
-            layer.pop("data")
+        chart = learning_chart(learning_curves([step(), *events], 8, 2), "loss", 8, 2)
+        assert len(chart.pop("datasets")["epochs"]) == 2 * count
         specs.append(chart)
     assert specs[0] == specs[1] == specs[2]
     assert (specs[0]["width"], specs[0]["height"]) == ("container", charts.HEIGHT)

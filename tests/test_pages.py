@@ -252,7 +252,7 @@ def test_only_pages_import_streamlit():
     ]
     assert importing
     assert all(path.startswith("catdog/pages/") for path in importing)
-    light = ["settings", "photos", "photo_sets", "runs", "jobs", "charts", "folders", "samples"]
+    light = ["settings", "photos", "photo_sets", "runs", "jobs", "charts", "folders", "samples", "course", "advice"]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
 
@@ -275,7 +275,8 @@ def test_a_started_process_works_on_its_run_and_is_found_again(place, drawings):
 def choose_rows(app: AppTest, *names: str) -> AppTest:
     """Choose the runs of these folders in the table of the runs page."""
     rows = [[job.folder.name for job in jobs.list_jobs()].index(name) for name in names]
-    app.session_state["runs_table"] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    key = app.dataframe[0].proto.id.split("-", 2)[2]
+    app.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     app.run()
     assert not app.exception
     return app
@@ -288,8 +289,9 @@ def test_the_runs_page_lists_all_runs_with_what_is_known(place, trained):
     assert list(table["State"]) == ["done", "stopped", "running", "queued", "failed"]
     done = table.iloc[0]
     assert done["Accuracy"] == 100 * json.loads((trained / "report.json").read_text())["accuracy"]
-    assert (done["Photos"], done["Epochs"], done["Freeze depth"]) == (64, "3 + 1", "conv4")
-    assert done["Learning rates"] == "0.001, 0.00001"
+    assert (done["Photos"], done["Freeze depth"]) == (64, "conv4")
+    assert (done["Head epochs"], done["Head rate"]) == (3, 0.001)
+    assert (done["Tuning epochs"], done["Tuning rate"]) == (1, 0.00001)
 
 
 def test_a_run_can_be_renamed(place, trained):
@@ -322,7 +324,7 @@ def test_two_runs_are_compared_by_the_settings_in_which_they_differ(place, train
     config["settings"]["head_learning_rate"] = 0.005
     (other / "config.json").write_text(json.dumps(config))
     app = choose_rows(open_page("runs"), "20260102-000000-done", "20260103-000000-other")
-    different = app.dataframe[1].value
+    different = app.table[0].value
     assert list(different.index) == ["Head learning rate"]
     assert sorted(different.iloc[0]) == ["0.001", "0.005"]
 

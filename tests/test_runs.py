@@ -652,6 +652,42 @@ def test_a_waiting_run_begins_when_the_one_before_it_ends(run):
     assert done == ["began"]
 
 
+def test_of_those_that_wait_the_first_that_came_begins_first(run):
+    # Named against the order in which they came.
+    waiting = [create_run(CONFIG, run.folder.parent / name) for name in ("z", "y", "x")]
+    begun = []
+
+    def work(each: Run) -> None:
+        with each.turn():
+            begun.append(each.folder.name)
+            each.set_state("running")
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in waiting]
+    with run.turn():
+        run.set_state("running")
+        # They come to the line in yet another order.
+        for place in (1, 2, 0):
+            threads[place].start()
+            wait_until(lambda place=place: state_of(waiting[place])[1] == runs.WAITING)
+        assert [folder.name for folder in runs.waiting_line(run.folder.parent)] == ["z", "y", "x"]
+    for thread in threads:
+        thread.join(timeout=30)
+    assert begun == ["z", "y", "x"]
+    assert runs.waiting_line(run.folder.parent) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"pid": -1}, {"updated": 0.0}, {"message": ""}, {"state": "running"}, {"state": "stopped"}]
+)
+def test_nobody_waits_behind_a_run_that_does_not_wait(run, changes):
+    pid = dead_pid() if "pid" in changes else os.getpid()
+    before = {"state": "queued", "message": runs.WAITING, "started": 1.0}
+    write_status(run.folder.parent / "before", **{**before, **changes, "pid": pid})
+    with in_line(run) as done:
+        wait_until(lambda: done)
+    assert done == ["began"]
+
+
 def test_runs_of_different_folders_do_not_wait_for_each_other(run, tmp_path):
     other = create_run(CONFIG, tmp_path / "elsewhere" / "run")
     with run.turn(), in_line(other) as done:

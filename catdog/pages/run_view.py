@@ -1,21 +1,23 @@
 """The other side of the training page: how a run goes, live, and what came of it."""
 
+from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from catdog import jobs
-from catdog.charts import learning_chart, learning_curves
+from catdog.advice import read_curves
+from catdog.charts import learning_chart
+from catdog.course import Course
+from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
-from catdog.pages.words import moment, plain
-from catdog.progress import PHASE_WORDS
-from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_events, read_json
-from catdog.settings import TrainConfig
+from catdog.pages.words import name_of, plain
+from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_json
+from catdog.sparklines import sparkline
 
 POLL_SECONDS = 1.0
-CHART_SECONDS = 2.0
 METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone
 STATE_BADGES = {
     "queued": (":material/schedule:", "gray"),
@@ -30,18 +32,38 @@ STATE_BADGES = {
 def show_run() -> None:
     """Show the run that this visitor started or chose, else one that is at work, else the newest."""
     found = jobs.list_jobs()
-    shown = next((job for job in found if job.folder.name == st.session_state.get("shown_run")), None)
-    shown = shown or next((job for job in found if job.is_active), None) or next(iter(found), None)
+    active = jobs.at_work(found)
+    chosen = [job for job in found if job.folder.name == st.session_state.get("shown_run")]
+    shown = next(iter([*chosen, *active, *found]), None)
     if shown is None:
         show_nothing_yet()
         return
-    # While it is at work, these fragments alone run again and again; the charts seldom, since they cost the most.
-    active = shown.is_active
-    st.fragment(run_every=POLL_SECONDS if active else None)(show_state)(shown.folder, active)
-    st.fragment(run_every=CHART_SECONDS if active else None)(show_charts)(shown.folder)
+    if shown.is_active:
+        # Whoever watches a run sees how it ends, also when the next one begins at once.
+        st.session_state["shown_run"] = shown.folder.name
+    choose_run(found, shown)
+    # While anything is at work this fragment alone runs again and again; a single one, since each costs by itself.
+    polled = bool(active)
+    st.fragment(run_every=POLL_SECONDS if polled else None)(show_live)(shown.folder, shown.status["state"], polled)
     show_left_out(shown.folder)
-    if shown.has_classifier and not active:
+    if shown.has_classifier and not shown.is_active:
         show_files(shown.folder)
+
+
+def choose_run(found: list[jobs.Job], shown: jobs.Job) -> None:
+    """Another run to look at, where there are several."""
+    if len(found) < 2:
+        return
+    names = {job.folder.name: f"{name_of(job)}, {job.status['state']}" for job in found}
+    st.session_state["run_choice"] = shown.folder.name
+    st.selectbox(
+        "Run to look at",
+        list(names),
+        format_func=lambda folder: names.get(folder, folder),
+        key="run_choice",
+        on_change=lambda: st.session_state.update(shown_run=st.session_state["run_choice"]),
+        label_visibility="collapsed",
+    )
 
 
 def show_nothing_yet() -> None:
@@ -50,115 +72,144 @@ def show_nothing_yet() -> None:
     st.markdown("Nothing has been trained here yet. Press **Train**, and this side shows how the network learns:")
     empty = learning_curves([], 10)
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
-        column.altair_chart(learning_chart(empty, measure, 10), key=f"empty_{measure}")
+        column.vega_lite_chart(spec=learning_chart(empty, measure, 10), key=f"empty_{measure}")
     st.caption("Then the result, and the trained classifier to download and to use on the Classify page.")
 
 
-def show_state(folder: Path, was_active: bool) -> None:
-    """Show how a run is now; once it has ended, let the whole page know."""
+def show_live(folder: Path, state: str, polled: bool) -> None:
+    """Show how a run is now and what else is at work; once its state is another or all is over, draw the page anew."""
     job = jobs.find_job(folder)
-    if was_active and not job.is_active:
+    active = jobs.at_work(jobs.list_jobs())
+    if job.status["state"] != state or (polled and not active):
         st.rerun()
     show_heading(job)
-    events = new_events(folder)
     try:
-        config = read_config(folder)
+        course = course_of(folder)
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
         return
-    if job.is_active:
-        show_progress(job, config, events)
+    if state == "queued":
+        show_place(job, active)
+    elif state == "running":
+        show_progress(job, course)
     else:
-        show_ending(job, events)
-    for note in dict.fromkeys(event["message"] for event in events if event["event"] == "note"):
+        show_ending(job, course)
+    for note in course.notes:
         st.caption(plain(note))
+    show_others(job, active)
+    show_charts(course)
 
 
-def show_charts(folder: Path) -> None:
-    """Draw how loss and accuracy went so far."""
-    try:
-        config = read_config(folder)
-    except CatdogError:
-        return  # The state above says so.
-    curves = learning_curves(new_events(folder), config.head_epochs, config.fine_tune_epochs)
-    for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
-        chart = learning_chart(curves, measure, config.head_epochs, config.fine_tune_epochs)
-        column.altair_chart(chart, key=f"{folder.name}_{measure}")
+def show_charts(course: Course) -> None:
+    """Draw how loss and accuracy went so far, and say what that means."""
+    config = course.config
+    log = bool(st.session_state.get("log_loss"))
+    columns = st.columns(2)
+    for measure, column in zip(("loss", "accuracy"), columns, strict=True):
+        chart = learning_chart(course.curves, measure, config.head_epochs, config.fine_tune_epochs, log)
+        column.vega_lite_chart(spec=chart, key=f"{course.folder.name}_{measure}")
+    columns[0].toggle(
+        "Logarithmic loss", key="log_loss", persist_state="session", help="Tells small losses from each other."
+    )
+    events = (each.event for each in course.curves.epochs)
+    sentences = read_curves(events, config, jobs.counts_of(course.folder))
+    if sentences:
+        st.markdown(f":material/insights: {plain(' '.join(sentences))}")
 
 
-def new_events(folder: Path) -> list[dict[str, Any]]:
-    """All of a run's events, of which only those since the last look are read."""
-    kept = st.session_state.get("kept_events")
-    if kept is None or kept["folder"] != folder:
-        kept = {"folder": folder, "offset": 0, "events": []}
-    events, kept["offset"] = read_events(folder, kept["offset"])
-    kept["events"] += events
-    st.session_state["kept_events"] = kept
-    return kept["events"]
+def course_of(folder: Path) -> Course:
+    """How a run goes, of which only what is new since the last look is read; raises `Refused` without its settings."""
+    course = st.session_state.get("course")
+    if course is None or course.folder != folder:
+        course = st.session_state["course"] = Course(folder, read_config(folder))
+    course.read()
+    return course
 
 
 def show_heading(job: jobs.Job) -> None:
     """Which run this is and in what state."""
     icon, colour = STATE_BADGES[job.status["state"]]
-    started = job.status["started"]
-    words = f"Run of {moment(started)}" if started else "Run"
-    st.subheader(f"{words} :{colour}-badge[{icon} {job.status['state']}]", anchor=False)
+    st.subheader(f"{plain(name_of(job))} :{colour}-badge[{icon} {job.status['state']}]", anchor=False)
 
 
-def show_progress(job: jobs.Job, config: TrainConfig, events: list[dict]) -> None:
+def show_place(job: jobs.Job, active: list[jobs.Job]) -> None:
+    """What a run waits for, and the way out of the line."""
+    ahead = list(takewhile(lambda other: other.folder != job.folder, active))
+    if not ahead:
+        st.progress(0.0, "Starting")
+        return
+    others = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Waiting for {plain(name_of(ahead[0]))}{others} to end. It begins by itself.")
+        take_out(job)
+
+
+def take_out(job: jobs.Job) -> None:
+    """The button that takes a run that waits out of the line."""
+    asked = (job.folder / "stop").exists()
+    st.button(
+        "Take out",
+        icon=":material/playlist_remove:",
+        disabled=asked,
+        help="It can be put back in line with Resume.",
+        on_click=jobs.stop,
+        args=(job.folder,),
+        key=f"take_out_{job.folder.name}",
+    )
+
+
+def show_others(shown: jobs.Job, active: list[jobs.Job]) -> None:
+    """The other runs that work or wait, in the order in which they will go on."""
+    others = [job for job in active if job.folder != shown.folder]
+    if not others:
+        return
+    st.markdown("**Also at work**" if others[0].status["state"] == "running" else "**Waiting**")
+    for job in others:
+        waits = job.status["state"] == "queued"
+        icon, colour = STATE_BADGES[job.status["state"]]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            place = f"{sum(each.status['state'] == 'queued' for each in active[: active.index(job) + 1])} in line"
+            st.markdown(f"{plain(name_of(job))} :{colour}-badge[{icon} {place if waits else 'running'}]")
+            if waits:
+                take_out(job)
+
+
+def show_progress(job: jobs.Job, course: Course) -> None:
     """What the run does now, how long that will take, and the way to stop it."""
-    epochs = [event for event in events if event["event"] == "epoch"]
-    done, words, seconds_left, per_second = progress_now(job, config, events, epochs)
-    latest = epochs[-1] if epochs else None
     with st.grid(min_column_width=METRIC_WIDTH):
-        st.metric("Accuracy", percent(latest["val_accuracy"]) if latest else "–", help="On validation photos.")
-        st.metric("Loss", f"{latest['val_loss']:.3f}" if latest else "–", help="On validation photos.")
-        st.metric("Photos per second", f"{per_second:,.0f}" if per_second else "–")
-        st.metric("Time left", duration(seconds_left) if seconds_left else "–", help="Of this part of the run.")
+        figure("Accuracy", course.validation("accuracy"), percent, "On validation photos.")
+        figure("Loss", course.validation("loss"), lambda loss: f"{loss:.3f}", "On validation photos.")
+        figure("Photos per second", course.photos_per_second(), lambda rate: f"{rate:,.0f}", "In this part of the run.")
+        figure("Time left", course.seconds_left(), duration, "Of this part of the run.")
+    done, words = course.progress()
     bar, button = st.columns([4, 1], vertical_alignment="bottom")
     bar.progress(done, words)
     stopping = (job.folder / "stop").exists()
-    if button.button(
+    button.button(
         "Stopping" if stopping else "Stop",
         icon=":material/stop:",
         disabled=stopping,
         help="Ends after this step and keeps the best epoch so far.",
+        on_click=jobs.stop,
+        args=(job.folder,),
         width="stretch",
-    ):
-        jobs.stop(job.folder)
-        st.rerun(scope="fragment")
+    )
 
 
-def progress_now(
-    job: jobs.Job, config: TrainConfig, events: list[dict], epochs: list[dict]
-) -> tuple[float, str, float | None, float | None]:
-    """The share done of the part that is under way, what it is, the seconds left of it, and photos per second."""
-    phase = next((event["phase"] for event in reversed(events) if event["event"] == "phase"), None)
-    latest = next((event for event in reversed(events) if event["event"] in ("progress", "step", "phase")), {})
-    if job.status["state"] == "queued" or phase is None:
-        return 0.0, job.status["message"] or "Starting", None, None
-    words = PHASE_WORDS.get(phase, phase)
-    if latest["event"] == "progress" and latest.get("total"):
-        done, total, rate = latest["done"], latest["total"], latest["per_second"]
-        unit = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if phase == "download" else f"{done:,} of {total:,}"
-        left = (total - done) / rate if rate else None
-        return done / total, f"{words}: {unit}", left, rate if phase == "features" else None
-    if latest["event"] == "step":
-        planned = config.head_epochs if phase == "head" else config.fine_tune_epochs
-        done = latest["epoch"] - 1 + latest["step"] / latest["steps"]
-        times = [event["seconds"] for event in epochs if event["phase"] == phase and event["epoch"] < latest["epoch"]]
-        seconds = sum(times) / len(times) if times else 0.0
-        left = (planned - done) * seconds or None
-        # Close enough: an epoch's last batch may be a smaller one, and validation is in its seconds.
-        rate = latest["steps"] * config.batch_size / seconds if seconds else None
-        return done / planned, f"{words}: epoch {latest['epoch']} of {planned}", left, rate
-    return 0.0, words, None, None
+def figure(label: str, values: list[float], write: Callable[[float], str], help_text: str) -> None:
+    """A figure with a small line of how it went, of the same height before the first value as after."""
+    with st.container(gap=None):
+        st.metric(label, write(values[-1]) if values else "–", help=help_text)
+        so_far = (
+            f"{label} so far: from {write(values[0])} to {write(values[-1])}" if values else f"{label}: no value yet"
+        )
+        # Not st.html, which leaves SVG out.
+        st.markdown(sparkline(values, so_far), unsafe_allow_html=True)
 
 
-def show_ending(job: jobs.Job, events: list[dict]) -> None:
+def show_ending(job: jobs.Job, course: Course) -> None:
     """What came of a run that has ended."""
-    state, message = job.status["state"], plain(job.status["message"])
-    result = next((event for event in reversed(events) if event["event"] == "result"), None)
+    state, message, result = job.status["state"], plain(job.status["message"]), course.result
     report = read_json(job.folder / "report.json")
     photos = found_in(report, "photos", kind=int)
     split = found_in(report, "split", kind=str) or "validation"

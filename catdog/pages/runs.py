@@ -1,5 +1,6 @@
 """The runs page: all runs in a table, several compared, one renamed, deleted, or taken as the start of the next."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from catdog import jobs
-from catdog.charts import comparison_chart, learning_curves
+from catdog.charts import comparison_chart
+from catdog.curves import learning_curves
 from catdog.errors import CatdogError
-from catdog.figures import decimal, duration
+from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
-from catdog.pages.words import moment, plain
+from catdog.pages.words import name_of, plain
 from catdog.runs import read_config, read_events
 from catdog.settings import SETTINGS, TrainConfig
 
 MOST_COMPARED = 6  # as many as there are colours
+FEW = 6  # so many runs are seen at a glance; more can be filtered
 COLUMNS = {
     "name": "Name",
     "state": "State",
@@ -23,10 +26,22 @@ COLUMNS = {
     "photos": "Photos",
     "backbone": "Backbone",
     "freeze_depth": "Freeze depth",
-    "epochs": "Epochs",
-    "rates": "Learning rates",
-    "took": "Took",
-    "size": "Size",
+    "head_epochs": "Head epochs",
+    "head_learning_rate": "Head rate",
+    "fine_tune_epochs": "Tuning epochs",
+    "fine_tune_learning_rate": "Tuning rate",
+    "seconds": "Took",
+    "size_bytes": "Size",
+}
+# Numbers stay numbers, so that a click on a column's head sorts them as such.
+FORMATS = {
+    "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
+    "Photos": st.column_config.NumberColumn(format="localized"),
+    "Head rate": st.column_config.NumberColumn(format="%g", help="Learning rate of the head."),
+    "Tuning epochs": st.column_config.NumberColumn(help="Epochs of fine-tuning."),
+    "Tuning rate": st.column_config.NumberColumn(format="%g", help="Learning rate of fine-tuning."),
+    "Took": st.column_config.NumberColumn(format="duration"),
+    "Size": st.column_config.NumberColumn(format="bytes"),
 }
 
 
@@ -38,49 +53,71 @@ def main() -> None:
         st.markdown("Every run will stand here with its settings and its accuracy, to compare and to come back to.")
         st.page_link("catdog/pages/train.py", label="Train the first one", icon=":material/arrow_forward:")
         return
-    rows = [table_row(job) for job in found]
+    rows = {job.folder.name: table_row(job) for job in found}
+    kept = filtered(found, rows)
+    if not kept:
+        st.caption("No run is like that.")
+        return
     shown = st.dataframe(
-        pd.DataFrame(rows)[list(COLUMNS)].rename(columns=COLUMNS),
+        pd.DataFrame([rows[job.folder.name] for job in kept])[list(COLUMNS)].rename(columns=COLUMNS),
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        column_config={
-            "Accuracy": st.column_config.NumberColumn(format="%.1f %%"),
-            "Photos": st.column_config.NumberColumn(format="localized"),
-            "Size": st.column_config.NumberColumn(format="%d MB"),
-        },
-        key="runs_table",
+        column_config=FORMATS,
+        key=table_key(kept),
     )
-    chosen = [found[row] for row in shown.selection.rows if row < len(found)]
+    chosen = [kept[row] for row in shown.selection.rows if row < len(kept)]
     if not chosen:
         st.caption("Choose a run to rename, delete or repeat it; choose several to compare them.")
     elif len(chosen) == 1:
         manage(chosen[0])
     else:
+        if len(chosen) > MOST_COMPARED:
+            st.caption(f"The first {MOST_COMPARED} of the {len(chosen)} chosen are compared.")
         compare(chosen[:MOST_COMPARED])
 
 
-def name_of(job: jobs.Job) -> str:
-    """The name that a person gave a run, else when it was started."""
-    return jobs.label_of(job.folder) or f"Run of {moment(job.status['started'])}"
+def table_key(kept: list[jobs.Job]) -> str:
+    """The table's key: with other rows it is another table, so that no choice slips from one run to the next."""
+    names = " ".join(job.folder.name for job in kept)
+    return f"runs_table_{hashlib.sha256(names.encode(errors='surrogateescape')).hexdigest()[:16]}"
+
+
+def filtered(found: list[jobs.Job], rows: dict[str, dict[str, Any]]) -> list[jobs.Job]:
+    """The runs that the visitor wants to see: all of a few, else those of a name, states and backbones."""
+    if len(found) <= FEW:
+        return found
+    left, middle, right = st.columns([2, 2, 2])
+    text = left.text_input("Name contains", key="runs_name", persist_state="session")
+    wanted = {}
+    for name, column in (("state", middle), ("backbone", right)):
+        options = sorted({row[name] for row in rows.values()})
+        # An option that was chosen may be gone with its last run.
+        st.session_state[f"runs_{name}"] = [
+            each for each in st.session_state.get(f"runs_{name}", []) if each in options
+        ]
+        wanted[name] = column.multiselect(
+            COLUMNS[name], options, key=f"runs_{name}", persist_state="session", placeholder="All"
+        )
+    return [
+        job
+        for job in found
+        if text.lower() in rows[job.folder.name]["name"].lower()
+        and all(not chosen or rows[job.folder.name][name] in chosen for name, chosen in wanted.items())
+    ]
 
 
 def table_row(job: jobs.Job) -> dict[str, Any]:
     """A run's summary as the table shows it."""
     summary = jobs.summarize(job)
     accuracy, tuned = summary["accuracy"], summary["fine_tune_epochs"]
-    rates = [summary["head_learning_rate"], summary["fine_tune_learning_rate"] if tuned else None]
-    epochs = [summary["head_epochs"], tuned or None]
     return summary | {
         "name": name_of(job),
         "accuracy": None if accuracy is None else accuracy * 100,
         # Of a backbone file the name is enough here.
         "backbone": Path(summary["backbone"] or "").name,
         "freeze_depth": summary["freeze_depth"] if tuned else "head only",
-        "epochs": " + ".join(str(number) for number in epochs if number is not None),
-        "rates": ", ".join(decimal(rate) for rate in rates if rate is not None),
-        "took": duration(summary["seconds"]),
-        "size": round(summary["size_bytes"] / 1e6),
+        "fine_tune_learning_rate": summary["fine_tune_learning_rate"] if tuned else None,
     }
 
 
@@ -144,19 +181,21 @@ def compare(chosen: list[jobs.Job]) -> None:
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
         column.altair_chart(comparison_chart(curves, measure), key=f"compare_{measure}")
     different = {
-        SETTINGS[key].metadata["label"]: {name: in_words(getattr(config, key)) for name, config in configs.items()}
+        SETTINGS[key].metadata["label"]: {name: written(getattr(config, key)) for name, config in configs.items()}
         for key in SETTINGS
         if len({getattr(config, key) for config in configs.values()}) > 1
     }
     if different:
         st.markdown("Where their settings differ")
-        st.dataframe(pd.DataFrame(different).T)
+        st.table(pd.DataFrame(different).T)
     else:
         st.caption("Their settings are the same.")
 
 
-def in_words(value: Any) -> str:
-    """A setting's value as the comparison shows it; of a list, how long it is and how it begins."""
+def written(value: Any) -> str:
+    """A setting's value as people read it; of a list, how long it is and how it begins."""
+    if isinstance(value, float):
+        return decimal(value)
     if not isinstance(value, tuple):
         return str(value)
     return f"{len(value):,}: {', '.join(value[:3])}{', ...' if len(value) > 3 else ''}" if value else "none"

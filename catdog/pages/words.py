@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
+from catdog import jobs
+
 
 def plain(text: str) -> str:
     """A name that somebody gave, so that Markdown shows it as it is."""
@@ -23,3 +25,9 @@ def moment(timestamp: float) -> str:
     except (ValueError, OverflowError, OSError):
         return "an unknown time"
     return f"{then:%H:%M}" if then.date() == now.date() else f"{then.day} {then:%b %H:%M}"
+
+
+def name_of(job: jobs.Job) -> str:
+    """The name that a person gave a run, else when it was started."""
+    started = job.status["started"]
+    return jobs.label_of(job.folder) or (f"Run of {moment(started)}" if started else "Run")
