@@ -6,7 +6,7 @@ from catdog import jobs
 from catdog.errors import CatdogError
 from catdog.pages.choose_photos import choose_photos
 from catdog.pages.run_view import show_run
-from catdog.pages.settings_form import learning_settings, network_settings
+from catdog.pages.settings_form import choose_preset, learning_settings, network_settings
 from catdog.pages.trial_view import show_trials
 from catdog.pages.words import plain
 from catdog.settings import SETTINGS, TrainConfig
@@ -18,9 +18,9 @@ with settings_side:
     photo_set = choose_photos(st.session_state.get("seed", SETTINGS["seed"].default))
     config = None
     try:
-        st.subheader("2 Network", anchor=False)
-        settings = network_settings()
-        st.subheader("3 Learning", anchor=False)
+        st.subheader("2 Settings", anchor=False)
+        choose_preset()
+        settings = network_settings(len(photo_set.class_names) if photo_set else 2)
         settings |= learning_settings()
         if photo_set is not None:
             config = TrainConfig(data=str(photo_set.folder), **settings)
