@@ -189,12 +189,17 @@ def download_imagenet(
     return kept
 
 
-def convert_imagenet(weights: Path) -> keras.Model:
-    """Keras's published ResNet-50 weights without top, as a backbone that takes RGB from 0 to 255 itself."""
+def published_network() -> keras.Model:
+    """A ResNet-50 of Keras's published form whose input is RGB from 0 to 255, its weights drawn by chance."""
     image = keras.Input((None, None, 3), name="image")
     centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in CHANNEL_MEANS], name="subtract_mean")(image)
     published = keras.applications.ResNet50(weights=None, include_top=False, input_tensor=centred)
-    backbone = keras.Model(published.inputs[0], published.output, name="resnet50")
+    return keras.Model(published.inputs[0], published.output, name="resnet50")
+
+
+def convert_imagenet(weights: Path) -> keras.Model:
+    """Keras's published ResNet-50 weights without top, as a backbone that takes RGB from 0 to 255 itself."""
+    backbone = published_network()
     backbone.load_weights(weights)
     first = backbone.get_layer("conv1_conv")
     kernel, bias = first.get_weights()
