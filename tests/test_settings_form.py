@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import open_page, place, texts
+from trained import REPOSITORY
 
 from catdog.backbone import STARTER_FILE
 from catdog.backbone_files import IMAGENET_PARAMETERS, find_parameters
@@ -82,10 +83,8 @@ def test_the_picture_follows_the_freeze_depth_and_the_epochs(place):
 def test_a_damaged_backbone_file_leaves_the_page_as_it_is(place):
     damaged = place / "damaged.keras"
     damaged.write_bytes(STARTER_FILE.read_bytes()[:100_000])
-    app = open_page("train")
+    app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=120)
     app.session_state["kept_settings"] = {"backbone": str(damaged), "fine_tune_epochs": 1}
-    for name in ("backbone", "fine_tune_epochs"):
-        del app.session_state[name]
     app.run()
     assert not app.exception
     assert words_of(picture(app)).count("frozen") == 4
