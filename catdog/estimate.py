@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.errors import Failed
+from catdog import jobs, trials
+from catdog.errors import CatdogError, Failed
 from catdog.figures import duration
-from catdog.runs import Run, write_json
+from catdog.runs import Run, read_config, write_json
 from catdog.settings import TrainConfig
 from catdog.shelves import RECORD, readable_size, size_of
-from catdog.trials import ANSWER_FILE
 
+TASK = "estimate"
 # What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.
 DECISIVE = ("data", "backbone", "image_size", "batch_size", "augment", "bfloat16")
 
@@ -55,9 +56,22 @@ def estimate(config: TrainConfig, run: Run) -> dict[str, Any]:
             "parts": {name: round(seconds, 1) for name, seconds in found.parts.items()},
             "measurement": measurement,
         }
-        write_json(run.folder / ANSWER_FILE, answer)
+        write_json(run.folder / trials.ANSWER_FILE, answer)
         run.set_state("done")
     return answer
+
+
+def find_estimate(config: TrainConfig) -> jobs.Job | None:
+    """The newest estimate, under way or ended, from which these settings can be told."""
+    for job in trials.found_trials():
+        if trials.task_of(job.folder) == TASK:
+            try:
+                measured = read_config(job.folder).as_dict()
+            except CatdogError:
+                continue
+            if holds_for({"settings": measured}, config):
+                return job
+    return None
 
 
 def in_words(found: Expectation, note: str) -> str:

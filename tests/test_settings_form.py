@@ -1,16 +1,24 @@
 """The training page's settings: presets, the picture of the network, and what both say of what was chosen."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import open_page, place, texts
+from test_pages import button, open_page, place, texts
 from trained import REPOSITORY
 
+from catdog import jobs, trials
+from catdog.__main__ import main
 from catdog.backbone import STARTER_FILE
 from catdog.backbone_files import IMAGENET_PARAMETERS, find_parameters
+from catdog.estimate import Expectation, expected
+from catdog.figures import duration
 from catdog.pages.network_picture import describe, network_picture, say_what_learns
 from catdog.presets import PRESETS
+from catdog.runs import Run, read_config
 from catdog.settings import FREEZE_DEPTHS
 
 __all__ = ["place"]
@@ -112,3 +120,45 @@ def test_each_block_says_how_much_there_is_to_learn():
     starter = find_parameters("starter")
     assert say_what_learns(4, 1, starter, 3) == "3.7 million of 5.9 million parameters learn."
     assert say_what_learns(4, 1, None, 3) == ""
+
+
+def test_time_and_memory_are_shown_once_they_were_measured(place, drawings, monkeypatch):
+    shutil.copytree(drawings, place / "data")
+    launched = []
+    monkeypatch.setattr(jobs, "launch", launched.append)
+    app = open_page("train")
+    for name, value in {"image_size": 32, "batch_size": 8}.items():
+        app.number_input(key=name).set_value(value)
+    app.selectbox(key="backbone").set_value("starter").run()
+    button(app, "Estimate time and memory").click().run()
+    assert not app.exception
+    (folder,) = launched
+    assert trials.task_of(folder) == "estimate"
+    assert "Measuring" in texts(app) or "queued" in texts(app)
+    assert main(["work", str(folder)]) == 0
+    app.run()
+    assert not app.exception
+    assert f"About {duration(expected_now(folder, app).seconds)}" in texts(app)
+    # Other epochs are reckoned from the same measurement; another image size has to be measured.
+    app.number_input(key="head_epochs").set_value(1000).run()
+    assert f"About {duration(expected_now(folder, app).seconds)}" in texts(app)
+    app.number_input(key="image_size").set_value(64).run()
+    assert "About" not in texts(app)
+    assert button(app, "Estimate time and memory")
+
+
+def expected_now(folder: Path, app: AppTest) -> Expectation:
+    """What the measurement in a trial's folder says of the form's settings."""
+    config = replace(read_config(folder), head_epochs=shown(app, "head_epochs"))
+    return expected(trials.answer_of(folder)["measurement"], config)
+
+
+def test_an_estimate_that_failed_says_why_and_can_be_asked_for_again(place, drawings, monkeypatch):
+    shutil.copytree(drawings, place / "data")
+    monkeypatch.setattr(
+        jobs, "launch", lambda folder: Run(folder).set_state("failed", "There was *not* enough memory.")
+    )
+    app = open_page("train")
+    button(app, "Estimate time and memory").click().run()
+    assert r"There was \*not\* enough memory" in texts(app)
+    assert button(app, "Estimate time and memory")

@@ -5,6 +5,7 @@ import streamlit as st
 from catdog import jobs
 from catdog.errors import CatdogError
 from catdog.pages.choose_photos import choose_photos
+from catdog.pages.estimate_view import show_estimate
 from catdog.pages.run_view import show_run
 from catdog.pages.settings_form import choose_preset, learning_settings, network_settings
 from catdog.pages.trial_view import show_trials
@@ -27,6 +28,7 @@ with settings_side:
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
     show_trials(config)
+    show_estimate(config)
     if st.button(
         "Train",
         type="primary",
