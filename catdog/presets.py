@@ -25,13 +25,13 @@ PRESETS = {
     "quick": Preset(
         "Quick",
         "The head alone",
-        "The network stays frozen and only the new head learns, in seconds once the photos ran through it.",
+        "Each photo runs through the frozen network once; the rest takes seconds.",
         {**COMMON, **HEAD_ALONE},
     ),
     "recipe": Preset(
         "The recipe",
         "Head, then conv5",
-        "The head learns first; then the last stage learns with it, at a rate a hundred times lower.",
+        "Then the last stage learns too, at a rate a hundred times lower.",
         {
             **COMMON,
             **HEAD_ALONE,

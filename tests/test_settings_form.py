@@ -74,15 +74,16 @@ def test_the_picture_follows_the_freeze_depth_and_the_epochs(place):
     # Nothing is fine-tuned, so the depth makes no difference.
     assert app.select_slider(key="freeze_depth").disabled
     assert words_of(picture(app)).count("frozen") == 5
-    assert "2,050 of 5.9 million parameters learn" in texts(app)
-    assert "matters only with fine-tuning epochs" in texts(app)
+    assert "No fine-tuning: 2,050 of 5.9 million parameters learn" in texts(app)
+    assert "matters only where" in app.select_slider(key="freeze_depth").help
     app.number_input(key="fine_tune_epochs").set_value(1).run()
     for frozen, depth in enumerate(FREEZE_DEPTHS):
         app.select_slider(key="freeze_depth").set_value(depth).run()
         assert not app.exception
         states = [text for text in words_of(picture(app)) if text in ("frozen", "learns")]
         assert states == ["frozen"] * frozen + ["learns"] * (6 - frozen)
-        assert "matters only" not in texts(app)
+        assert "No fine-tuning" not in texts(app)
+        assert "matters only where" not in app.select_slider(key="freeze_depth").help
     app.selectbox(key="backbone").set_value("imagenet")
     app.select_slider(key="freeze_depth").set_value("conv4").run()
     assert "15.0 million of 23.6 million parameters learn" in texts(app)

@@ -31,8 +31,8 @@ def show_estimate(config: TrainConfig | None) -> None:
     if st.button(
         "Estimate time and memory",
         icon=":material/timer:",
-        help="Measures the first steps of a run with these settings, in some seconds. Of the photos, what they make of "
-        "the network is kept for the run itself.",
+        help="Measures the first steps of a run with these settings, in some seconds. What the network makes of "
+        "photos meanwhile is kept, so it is no work lost.",
         type="tertiary",
     ):
         try:

@@ -74,11 +74,9 @@ def describe(frozen: int) -> str:
 
 
 def say_what_learns(frozen: int, fine_tune_epochs: int, parameters: Parameters | None, class_count: int) -> str:
-    """How many parameters learn, and where nothing is fine-tuned, that no freeze depth would change it."""
-    words = ""
-    if parameters:
-        learning, total = parameters.learning(frozen, class_count), parameters.total(class_count)
-        words = f"{magnitude(learning)} of {magnitude(total)} parameters learn. "
-    if not fine_tune_epochs:
-        words += "The freeze depth matters only with fine-tuning epochs."
-    return words.rstrip()
+    """How many parameters learn, and that nothing is fine-tuned where it isn't."""
+    when = "" if fine_tune_epochs else "No fine-tuning: "
+    if parameters is None:
+        return f"{when}the head alone learns." if when else ""
+    learning, total = parameters.learning(frozen, class_count), parameters.total(class_count)
+    return f"{when}{magnitude(learning)} of {magnitude(total)} parameters learn."

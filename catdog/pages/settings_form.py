@@ -42,6 +42,7 @@ def choose_preset() -> None:
         index=None,
         horizontal=True,
         key="preset",
+        label_visibility="collapsed",
         on_change=lambda: fill_form(PRESETS[st.session_state["preset"]].settings),
     )
     chosen = PRESETS.get(st.session_state["preset"])
@@ -61,7 +62,7 @@ def network_settings(class_count: int) -> dict[str, Any]:
     left, right = st.columns(2)
     fine_tune_epochs = settings_now()["fine_tune_epochs"]
     with left:
-        depth = choose_depth(disabled=not fine_tune_epochs)
+        depth = choose_depth(matters=fine_tune_epochs > 0)
     with right:
         backbone = choose("backbone", BACKBONE_WORDS, accept_new_options=True)
     if backbone not in BACKBONES and not is_allowed(Path(backbone)):
@@ -125,16 +126,16 @@ def choose(name: str, words: dict[str, str], **options: Any) -> str:
     return kept_values()[name]
 
 
-def choose_depth(disabled: bool) -> str:
-    """The freeze depth, from nothing to everything."""
+def choose_depth(matters: bool) -> str:
+    """The freeze depth, from nothing to everything; where nothing is fine-tuned, it says that it doesn't matter."""
     field = SETTINGS["freeze_depth"]
     st.session_state.setdefault("freeze_depth", kept_values().get("freeze_depth", field.default))
     kept_values()["freeze_depth"] = st.select_slider(
         field.metadata["label"],
         FREEZE_DEPTHS,
         format_func=lambda depth: FREEZE_WORDS[depth],
-        help=field.metadata["help"],
-        disabled=disabled,
+        help=field.metadata["help"] + ("" if matters else " **It matters only where there are fine-tuning epochs.**"),
+        disabled=not matters,
         key="freeze_depth",
     )
     return kept_values()["freeze_depth"]
