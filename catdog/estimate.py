@@ -39,7 +39,8 @@ def estimate(config: TrainConfig, run: Run) -> dict[str, Any]:
 
     Raises `Refused` or `Failed` where training would, and `Stopped`.
     """
-    began = time.monotonic()
+    # What this process did before is a part of starting, too; that it waited in line is not.
+    began = time.monotonic() - time.process_time()
     with run.working(), tempfile.TemporaryDirectory(prefix="small-run-", dir=run.folder) as folder:
         run.event("phase", phase="estimate")
         # Imported only now, since loading TensorFlow is a part of what is measured.
