@@ -15,14 +15,12 @@ POLL_SECONDS = 1.0
 
 def show_estimate(config: TrainConfig | None) -> None:
     """What a run of these settings will take, or a button that finds it out."""
-    if config is None:
-        return
-    job = find_estimate(config)
+    job = find_estimate(config) if config else None
     if job and job.is_active:
         st.fragment(run_every=POLL_SECONDS)(show_measuring)(job)
         return
     answer = trials.answer_of(job.folder) if job else {}
-    found = expected(answer.get("measurement", {}), config)
+    found = expected(answer.get("measurement", {}), config) if answer else None
     if found:
         st.markdown(f":material/timer: **{in_short(found)}**", help=in_detail(found, answer))
         return
@@ -34,6 +32,8 @@ def show_estimate(config: TrainConfig | None) -> None:
         help="Measures the first steps of a run with these settings, in some seconds. What the network makes of "
         "photos meanwhile is kept, so it is no work lost.",
         type="tertiary",
+        disabled=config is None,
+        key=f"start_{TASK}",
     ):
         try:
             trials.start(config, TASK)
