@@ -31,6 +31,7 @@ TASKS = {
     "train": "catdog.training:train",
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
+    "estimate": "catdog.estimate:estimate",
 }
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 
@@ -380,6 +381,7 @@ COMMANDS = {
     "work": work_command,
     "rates": trial_command,
     "learning-curve": trial_command,
+    "estimate": trial_command,
     "classify": classify_command,
     "evaluate": evaluate_command,
     "check": check_command,

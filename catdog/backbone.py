@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ import keras
 import numpy as np
 from filelock import FileLock, Timeout
 
+from catdog.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
 from catdog.downloads import fetch
 from catdog.errors import Failed, Refused, Stopped
-from catdog.folders import cache_folder
 from catdog.settings import STAGES, check_backbone_name
 
-STARTER_FILE = Path(__file__).parent / "weights" / "resnet50_half.keras"
 # Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -115,29 +113,7 @@ def find_problem(model: keras.Model) -> str | None:
 
 def stage_ends(model: keras.Model) -> dict[str, str]:
     """The name of each stage's last layer; raises `ValueError` where a stage is missing."""
-    names = [layer.name for layer in model.layers]
-    ends = {}
-    for stage in STAGES:
-        pattern = r"pool1_pool" if stage == "conv1" else rf"{stage}_block(\d+)_out"
-        found = [name for name in names if re.fullmatch(pattern, name)]
-        if not found:
-            raise ValueError(f"it has no layer that ends {stage}")
-        ends[stage] = max(found, key=lambda name: int(re.sub(r"\D", "", name.removeprefix(stage)) or 0))
-    return ends
-
-
-def stage_of_layers(model: keras.Model) -> dict[str, int]:
-    """The number of the stage, 0 for conv1 to 4 for conv5, that each layer before the head belongs to."""
-    ends = stage_ends(model)
-    stages = {}
-    current = 0
-    for layer in model.layers:
-        stages[layer.name] = current
-        if layer.name == ends[STAGES[current]]:
-            current += 1
-            if current == len(STAGES):
-                break
-    return stages
+    return last_layers([layer.name for layer in model.layers])
 
 
 def set_trainable(model: keras.Model, freeze_depth: str) -> None:
@@ -146,14 +122,9 @@ def set_trainable(model: keras.Model, freeze_depth: str) -> None:
     A batch normalization with `trainable=False` stays in inference mode even while the network trains.
     """
     first_learning = 0 if freeze_depth == "none" else STAGES.index(freeze_depth) + 1
-    for name, stage in stage_of_layers(model).items():
+    for name, stage in stages_of_layers([layer.name for layer in model.layers]).items():
         layer = model.get_layer(name)
         layer.trainable = stage >= first_learning and not isinstance(layer, keras.layers.BatchNormalization)
-
-
-def imagenet_file() -> Path:
-    """Where the ImageNet backbone is kept once it was fetched."""
-    return cache_folder() / "backbones" / "resnet50_imagenet.keras"
 
 
 def fetch_imagenet(
@@ -218,12 +189,17 @@ def download_imagenet(
     return kept
 
 
-def convert_imagenet(weights: Path) -> keras.Model:
-    """Keras's published ResNet-50 weights without top, as a backbone that takes RGB from 0 to 255 itself."""
+def published_network() -> keras.Model:
+    """A ResNet-50 of Keras's published form whose input is RGB from 0 to 255, its weights drawn by chance."""
     image = keras.Input((None, None, 3), name="image")
     centred = keras.layers.Rescaling(1.0, offset=[-mean for mean in CHANNEL_MEANS], name="subtract_mean")(image)
     published = keras.applications.ResNet50(weights=None, include_top=False, input_tensor=centred)
-    backbone = keras.Model(published.inputs[0], published.output, name="resnet50")
+    return keras.Model(published.inputs[0], published.output, name="resnet50")
+
+
+def convert_imagenet(weights: Path) -> keras.Model:
+    """Keras's published ResNet-50 weights without top, as a backbone that takes RGB from 0 to 255 itself."""
+    backbone = published_network()
     backbone.load_weights(weights)
     first = backbone.get_layer("conv1_conv")
     kernel, bias = first.get_weights()

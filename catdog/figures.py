@@ -15,6 +15,15 @@ def decimal(number: float) -> str:
     return f"{number:.10f}".rstrip("0").rstrip(".")
 
 
+def magnitude(number: int) -> str:
+    """A large whole number as it is said: 4,098, 214 thousand, 7.1 million."""
+    if number < 10_000:
+        return f"{number:,}"
+    if number < 999_500:
+        return f"{number / 1000:.0f} thousand"
+    return f"{number / 1_000_000:.1f} million"
+
+
 def duration(seconds: float) -> str:
     """How long, in the unit that suits: 8 s, 3 min, 2 h 5 min."""
     if seconds < MINUTE:

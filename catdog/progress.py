@@ -15,6 +15,7 @@ PHASE_WORDS = {
     "evaluation": "Evaluating",
     "rates": "Trying learning rates",
     "learning-curve": "Training on parts of the photos",
+    "estimate": "Measuring a small run",
     "drawings": "Drawing cats and dogs",
     "tutorial": "Downloading the tutorials' photos",
 }

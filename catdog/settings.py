@@ -31,59 +31,89 @@ class TrainConfig:
     backbone: str = setting(
         "auto",
         "Backbone",
-        "The pre-trained network to start from: imagenet (94 MB, fetched once), starter (bundled), "
-        "auto (imagenet where it can be had, else starter), or the path of a backbone file.",
+        "The pre-trained network to start from. imagenet knows a thousand kinds of things (94 MB, fetched once); "
+        "starter comes along, is four times faster, and knows pets best; auto takes imagenet where it can be had, "
+        "else starter. Or the path of a backbone file.",
     )
     # Photos are resized to image_size x image_size pixels.
     image_size: int = setting(
         224,
         "Image size",
-        "Pixels on each side after resizing; smaller is faster, less exact.",
+        "Photos are resized to this many pixels on each side. Smaller is faster, but shows the network less; "
+        "it has learned to look at 224.",
         low=32,
         high=512,
     )
-    batch_size: int = setting(32, "Batch size", "Photos that each learning step looks at.", low=1, high=512)
+    batch_size: int = setting(
+        32,
+        "Batch size",
+        "How many photos each learning step looks at. More make fewer and steadier steps, and need more memory.",
+        low=1,
+        high=512,
+    )
     head_epochs: int = setting(
-        10, "Head epochs", "Passes over the training photos while only the new head learns.", low=1, high=1000
+        10,
+        "Head epochs",
+        "How often the new head goes through all training photos, with the network frozen. It is quick, and since "
+        "the best epoch is kept, too many do little harm.",
+        low=1,
+        high=1000,
     )
     head_learning_rate: float = setting(
-        0.001, "Head learning rate", "Step size of the head's learning.", low=1e-6, high=1.0, log=True
+        0.001,
+        "Head learning rate",
+        "How far each step shifts the head. Too high, and the loss jumps about; too low, and it hardly falls.",
+        low=1e-6,
+        high=1.0,
+        log=True,
     )
     fine_tune_epochs: int = setting(
         0,
         "Fine-tuning epochs",
-        "Passes afterwards in which the stages above the freeze depth learn too; 0 leaves fine-tuning out.",
+        "How often the stages behind the freeze depth then go through all training photos, together with the head. "
+        "Each time takes far longer than one of the head's; 0 leaves fine-tuning out.",
         low=0,
         high=1000,
     )
     fine_tune_learning_rate: float = setting(
         0.00001,
         "Fine-tuning learning rate",
-        "Step size of fine-tuning; keep it very low, or what the network knows is lost.",
+        "How far each step of fine-tuning shifts the network. Keep it very low, or what the network knows is lost.",
         low=1e-8,
         high=1.0,
         log=True,
     )
     # The last frozen stage of fine-tuning; "conv5" lets the head alone learn, "none" freezes nothing.
     freeze_depth: str = setting(
-        "conv4", "Freeze depth", "The last stage that stays frozen while fine-tuning.", choices=FREEZE_DEPTHS
+        "conv4",
+        "Freeze depth",
+        "The last stage that stays as it is while fine-tuning; those behind it learn. To freeze less takes more time, "
+        "more memory and more photos.",
+        choices=FREEZE_DEPTHS,
     )
     augment: str = setting(
         "none",
         "Augmentation",
-        "mirror shows each training photo sometimes as its mirror image, drawn anew in each epoch.",
+        "mirror shows each training photo now as it is, now as its mirror image, by chance: more variety, but twice "
+        "as many pictures to run through the frozen network.",
         choices=("none", "mirror"),
     )
     # Concerns training photos alone: whatever is reported is computed in float32.
     bfloat16: str = setting(
         "auto",
         "Half-precision arithmetic",
-        "auto runs training photos through the frozen network in bfloat16 where the processor is faster at it; "
-        "off never does.",
+        "auto runs training photos through the frozen network with fewer digits (bfloat16) where the processor is "
+        "faster at it; off never does. What is reported is computed with all digits in any case.",
         choices=("auto", "off"),
     )
     # Decides the split of a flat folder, the head's first weights, the order of the photos, and dropout.
-    seed: int = setting(0, "Seed", "Same seed, same photos, same machine: same result.", low=0, high=2**32 - 1)
+    seed: int = setting(
+        0,
+        "Seed",
+        "The number that all chance follows from. Same seed, same photos, same machine: same result.",
+        low=0,
+        high=2**32 - 1,
+    )
 
     def __post_init__(self):
         for each in fields(self):

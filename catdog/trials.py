@@ -15,10 +15,11 @@ from catdog.settings import SETTINGS, TrainConfig
 QUESTIONS = {
     "rates": "try learning rates for the head, and suggest one",
     "learning-curve": "say whether more photos or more epochs would help",
+    "estimate": "say how long training would take and how much memory it would need",
 }
 ANSWER_FILE = "trial.json"
 MOST_KEPT = 20  # trials; older ones are removed
-# What neither question depends on, since both are about the head alone.
+# What the questions about the head alone do not depend on.
 WITHOUT_EFFECT = {"fine_tune_epochs", "fine_tune_learning_rate", "freeze_depth"}
 
 

@@ -112,7 +112,7 @@ def test_wrong_hash_is_refused_and_nothing_kept(mirror):
     mirror.content = b"something else" * 1000
     with pytest.raises(Failed, match="The ImageNet weights"):
         load_backbone("imagenet")
-    assert not [path for path in (backbone.cache_folder() / "backbones").iterdir() if path.suffix in (".h5", ".keras")]
+    assert not [path for path in backbone.imagenet_file().parent.iterdir() if path.suffix in (".h5", ".keras")]
 
 
 def test_auto_takes_imagenet_where_it_can_be_had_and_says_why(mirror):

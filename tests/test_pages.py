@@ -142,7 +142,8 @@ def test_the_page_starts_a_run_with_what_the_form_says(place, drawings, monkeypa
     app.number_input(key="head_epochs").set_value(7)
     app.select_slider(key="head_learning_rate").set_value(0.005)
     app.selectbox(key="backbone").set_value("starter")
-    app.selectbox(key="freeze_depth").set_value("conv3")
+    app.number_input(key="fine_tune_epochs").set_value(2).run()
+    app.select_slider(key="freeze_depth").set_value("conv3")
     app.run()
     button(app, "Train").click().run()
     assert not app.exception
@@ -153,6 +154,7 @@ def test_the_page_starts_a_run_with_what_the_form_says(place, drawings, monkeypa
         "head_epochs": 7,
         "head_learning_rate": 0.005,
         "backbone": "starter",
+        "fine_tune_epochs": 2,
         "freeze_depth": "conv3",
     }
 
@@ -162,14 +164,15 @@ def test_settings_outlive_a_visit_to_another_page(place, drawings):
     app = open_page("train")
     app.number_input(key="head_epochs").set_value(7)
     app.select_slider(key="head_learning_rate").set_value(0.005)
-    app.selectbox(key="freeze_depth").set_value("conv3")
+    app.number_input(key="fine_tune_epochs").set_value(2).run()
+    app.select_slider(key="freeze_depth").set_value("conv3")
     app.run()
     app.switch_page("catdog/pages/how_it_works.py").run()
     app.switch_page("catdog/pages/train.py").run()
     assert not app.exception
     assert app.number_input(key="head_epochs").value == 7
     assert app.select_slider(key="head_learning_rate").value == 0.005
-    assert app.selectbox(key="freeze_depth").value == "conv3"
+    assert app.select_slider(key="freeze_depth").value == "conv3"
 
 
 def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_factory, monkeypatch):

@@ -1,4 +1,4 @@
-"""The second and third part of the training page: a form of every setting, built from their own descriptions."""
+"""The settings of the training page: presets, and a form of every setting, built from their own descriptions."""
 
 import math
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import Any
 
 import streamlit as st
 
+from catdog.backbone_files import find_parameters, frozen_stages
 from catdog.errors import Refused
 from catdog.figures import decimal
 from catdog.folders import is_allowed
-from catdog.settings import BACKBONES, SETTINGS, check_backbone_name, rate_steps
+from catdog.pages.network_picture import network_picture, say_what_learns
+from catdog.presets import PRESETS, find_preset
+from catdog.settings import BACKBONES, FREEZE_DEPTHS, SETTINGS, check_backbone_name, rate_steps
 
 FREEZE_WORDS = {
     "none": "Nothing frozen",
@@ -28,16 +31,49 @@ BFLOAT16_WORDS = {"auto": "Where it is faster", "off": "Never"}
 AUGMENT_WORDS = {"none": "None", "mirror": "Mirror images"}
 
 
-def network_settings() -> dict[str, Any]:
-    """What is frozen and where to start from."""
+def choose_preset() -> None:
+    """A row of presets, of which one fills the form; none is chosen where the settings are the visitor's own."""
+    st.session_state["preset"] = find_preset(settings_now())
+    st.radio(
+        "Start from",
+        list(PRESETS),
+        format_func=lambda name: PRESETS[name].label,
+        captions=[preset.summary for preset in PRESETS.values()],
+        index=None,
+        horizontal=True,
+        key="preset",
+        label_visibility="collapsed",
+        on_change=lambda: fill_form(PRESETS[st.session_state["preset"]].settings),
+    )
+    chosen = PRESETS.get(st.session_state["preset"])
+    st.caption(chosen.explanation if chosen else "Your own settings.")
+
+
+def settings_now() -> dict[str, Any]:
+    """What the form is about to show, before it is drawn."""
+    shown = {name: st.session_state.get(name) for name in SETTINGS}
+    kept = {name: kept_values().get(name, field.default) for name, field in SETTINGS.items()}
+    return {name: kept[name] if value is None else value for name, value in shown.items()}
+
+
+def network_settings(class_count: int) -> dict[str, Any]:
+    """Where to start from and what is frozen, with a picture of it."""
+    picture = st.container(gap="xxsmall")
     left, right = st.columns(2)
+    fine_tune_epochs = settings_now()["fine_tune_epochs"]
     with left:
+        depth = choose_depth(matters=fine_tune_epochs > 0)
+    with right:
         backbone = choose("backbone", BACKBONE_WORDS, accept_new_options=True)
     if backbone not in BACKBONES and not is_allowed(Path(backbone)):
         raise Refused(f"{backbone} is not in a folder that this app may read: choose one of {', '.join(BACKBONES)}.")
     check_backbone_name(backbone)
-    with right:
-        depth = choose("freeze_depth", FREEZE_WORDS)
+    frozen, parameters = frozen_stages(depth, fine_tune_epochs), find_parameters(backbone)
+    # Not st.html, which leaves SVG out.
+    picture.markdown(network_picture(frozen, parameters, class_count), unsafe_allow_html=True)
+    words = say_what_learns(frozen, fine_tune_epochs, parameters, class_count)
+    if words:
+        picture.caption(words)
     return {"backbone": backbone, "freeze_depth": depth}
 
 
@@ -88,6 +124,21 @@ def choose(name: str, words: dict[str, str], **options: Any) -> str:
     )
     kept_values()[name] = chosen or field.default
     return kept_values()[name]
+
+
+def choose_depth(matters: bool) -> str:
+    """The freeze depth, from nothing to everything; where nothing is fine-tuned, it says that it doesn't matter."""
+    field = SETTINGS["freeze_depth"]
+    st.session_state.setdefault("freeze_depth", kept_values().get("freeze_depth", field.default))
+    kept_values()["freeze_depth"] = st.select_slider(
+        field.metadata["label"],
+        FREEZE_DEPTHS,
+        format_func=lambda depth: FREEZE_WORDS[depth],
+        help=field.metadata["help"] + ("" if matters else " **It matters only where there are fine-tuning epochs.**"),
+        disabled=not matters,
+        key="freeze_depth",
+    )
+    return kept_values()["freeze_depth"]
 
 
 def whole_number(name: str, step: int = 1) -> int:

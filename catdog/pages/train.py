@@ -5,9 +5,10 @@ import streamlit as st
 from catdog import jobs
 from catdog.errors import CatdogError
 from catdog.pages.choose_photos import choose_photos, folder_version
+from catdog.pages.estimate_view import show_estimate
 from catdog.pages.photo_problems import left_out_of, look_through
 from catdog.pages.run_view import show_run
-from catdog.pages.settings_form import learning_settings, network_settings
+from catdog.pages.settings_form import choose_preset, learning_settings, network_settings
 from catdog.pages.trial_view import show_trials
 from catdog.pages.words import plain
 from catdog.settings import SETTINGS, TrainConfig
@@ -20,9 +21,9 @@ with settings_side:
     below_photos = st.container()
     config = None
     try:
-        st.subheader("2 Network", anchor=False)
-        settings = network_settings()
-        st.subheader("3 Learning", anchor=False)
+        st.subheader("2 Settings", anchor=False)
+        choose_preset()
+        settings = network_settings(len(photo_set.class_names) if photo_set else 2)
         settings |= learning_settings()
         if photo_set is not None:
             left_out = left_out_of(photo_set.folder)
@@ -30,6 +31,7 @@ with settings_side:
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/error:")
     show_trials(config)
+    show_estimate(config)
     if st.button(
         "Train",
         type="primary",

@@ -1,0 +1,149 @@
+"""How long a run will take and how much memory it will need: reckoned from what a small run took (catdog/small_run.py).
+
+A measurement takes seconds and needs TensorFlow; to reckon from it takes neither.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catdog import jobs, trials
+from catdog.errors import CatdogError, Failed
+from catdog.figures import duration
+from catdog.runs import Run, read_config, write_json
+from catdog.settings import TrainConfig
+from catdog.shelves import RECORD, readable_size, size_of
+
+TASK = "estimate"
+# What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.
+DECISIVE = ("data", "leave_out", "backbone", "image_size", "batch_size", "augment", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Seconds by part of a run, in its order, and bytes of memory (0 where the system does not tell)."""
+
+    parts: dict[str, float]
+    size_bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return sum(self.parts.values())
+
+
+def estimate(config: TrainConfig, run: Run) -> dict[str, Any]:
+    """Measure a small run of these settings, and write and return what to expect of the whole one.
+
+    Raises `Refused` or `Failed` where training would, and `Stopped`.
+    """
+    # What this process did before is a part of starting, too; that it waited in line is not.
+    began = time.monotonic() - time.process_time()
+    with run.working(), tempfile.TemporaryDirectory(prefix="small-run-", dir=run.folder) as folder:
+        run.event("phase", phase="estimate")
+        # Imported only now, since loading TensorFlow is a part of what is measured.
+        from catdog.small_run import measure
+
+        measurement = measure(config, Path(folder), began, run.stop_requested)
+        found = expected(measurement, config)
+        if found is None:
+            raise Failed("What is kept of the photos was cleared while it was counted: try once more.")
+        answer = {
+            "sentence": in_words(found, measurement["note"]),
+            "seconds": round(found.seconds, 1),
+            "bytes": found.size_bytes,
+            "parts": {name: round(seconds, 1) for name, seconds in found.parts.items()},
+            "measurement": measurement,
+        }
+        write_json(run.folder / trials.ANSWER_FILE, answer)
+        run.set_state("done")
+    return answer
+
+
+def find_estimate(config: TrainConfig) -> jobs.Job | None:
+    """The newest estimate, under way or ended, from which these settings can be told."""
+    for job in trials.found_trials():
+        if trials.task_of(job.folder) == TASK:
+            try:
+                measured = read_config(job.folder).as_dict()
+            except CatdogError:
+                continue
+            if holds_for({"settings": measured}, config):
+                return job
+    return None
+
+
+def in_words(found: Expectation, note: str) -> str:
+    """What to expect, as sentences."""
+    memory = f" and {readable_size(found.size_bytes)} of memory" if found.size_bytes else ""
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.parts.items())
+    return f"About {duration(found.seconds)}{memory} ({parts}). {note}".rstrip()
+
+
+def expected(measurement: dict[str, Any], config: TrainConfig) -> Expectation | None:
+    """What to expect of a run with these settings; None where the measurement says nothing of it, or is damaged."""
+    try:
+        if not holds_for(measurement, config):
+            return None
+        fine_tunes = config.fine_tune_epochs > 0
+        seconds, photos = measurement["seconds"], measurement["photos"]
+        parts = {"start": seconds["start"]}
+        features = features_seconds(measurement, fine_tunes)
+        if features is None:
+            return None
+        parts["features"] = features
+        parts["head"] = phase_seconds(seconds["head"], config.head_epochs, photos)
+        if fine_tunes:
+            parts["fine-tuning"] = phase_seconds(seconds["fine-tune"], config.fine_tune_epochs, photos)
+        parts["end"] = seconds["end"] + seconds["test_photo"] * photos.get("test", 0)
+        return Expectation({name: float(part) for name, part in parts.items()}, memory_bytes(measurement, fine_tunes))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def holds_for(measurement: dict[str, Any], config: TrainConfig) -> bool:
+    """Whether the measured settings and these differ in nothing but what can be reckoned."""
+    measured, wanted = measurement["settings"], config.as_dict()
+    if any(measured[name] != wanted[name] for name in DECISIVE):
+        return False
+    same_depth = measured["freeze_depth"] == wanted["freeze_depth"] and measured["fine_tune_epochs"]
+    return bool(same_depth or not wanted["fine_tune_epochs"])
+
+
+def features_seconds(measurement: dict[str, Any], fine_tunes: bool) -> float | None:
+    """Seconds to run the photos that are missing by now, and to read those that are kept; None if not measured."""
+    total = measurement["seconds"]["features"]["prepare"]
+    for split, shelves in measurement["shelves"].items():
+        seconds, count = measurement["seconds"]["features"][split], measurement["photos"][split]
+        needed = [shelf for shelf in shelves if fine_tunes or shelf["kind"] == "pooled"]
+        missing = max(missing_now(shelf, count) for shelf in needed)
+        # Before the missing ones run, the others are read, and all of them afterwards.
+        total += seconds["kept"] * (count + (count - missing if missing else 0))
+        if missing:
+            if seconds["photo"] is None:
+                return None
+            total += seconds["begin"] + seconds["photo"] * missing
+    return total
+
+
+def missing_now(shelf: dict[str, Any], count: int) -> int:
+    """How many of so many photos a shelf lacks by now, told by how its index has grown since it was measured."""
+    rows = size_of(Path(shelf["folder"]) / "index.bin") // RECORD.itemsize
+    if rows < shelf["rows"]:
+        return count  # it was cleared meanwhile
+    return min(count, max(0, shelf["missing"] - (rows - shelf["rows"])))
+
+
+def phase_seconds(seconds: dict[str, float], epochs: int, photos: dict[str, int]) -> float:
+    """Seconds of so many epochs of a phase."""
+    per_epoch = seconds["train_photo"] * photos["train"] + seconds["validation_photo"] * photos["validation"]
+    return seconds["begin"] + epochs * (per_epoch + seconds["epoch"])
+
+
+def memory_bytes(measurement: dict[str, Any], fine_tunes: bool) -> int:
+    """The largest memory of the run: that of the small one, and the pooled features of all photos; 0 if unknown."""
+    sizes, photos = measurement["bytes"], measurement["photos"]
+    largest = sizes["all" if fine_tunes or not measurement["settings"]["fine_tune_epochs"] else "head"]
+    return largest and int(largest + sum(each * photos[split] for split, each in sizes["photo"].items()))
