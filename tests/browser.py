@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from trained import REPOSITORY
 
 CHROMIUM = "/usr/bin/chromium"
@@ -125,8 +126,15 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def choose(page: Page, label: str, option: str) -> None:
     """Choose an option of a select box by the beginning of its words."""
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option).first.click()
+    wanted = page.get_by_role("option", name=option).first
+    for _ in range(10):
+        page.get_by_role("combobox", name=label).click()
+        try:
+            wanted.click(timeout=5_000)
+            break
+        except PlaywrightTimeoutError:
+            # A page that is made anew, as when a check of the photos ends, folds its lists up.
+            settle(page)
     settle(page)
 
 

@@ -78,7 +78,7 @@ def network_settings(class_count: int) -> dict[str, Any]:
 
 
 def learning_settings() -> dict[str, Any]:
-    """Epochs and learning rates of the two phases, and under a fold what is seldom changed."""
+    """Epochs and learning rates of the two phases."""
     values = {}
     for phase in ("head", "fine_tune"):
         left, right = st.columns(2, vertical_alignment="bottom")
@@ -86,6 +86,12 @@ def learning_settings() -> dict[str, Any]:
             values[f"{phase}_epochs"] = whole_number(f"{phase}_epochs")
         with right:
             values[f"{phase}_learning_rate"] = learning_rate(f"{phase}_learning_rate")
+    return values
+
+
+def more_settings() -> dict[str, Any]:
+    """What is seldom changed, under a fold."""
+    values = {}
     with st.expander("More settings", icon=":material/tune:"):
         left, right = st.columns(2)
         with left:

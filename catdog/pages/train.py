@@ -8,10 +8,28 @@ from catdog.pages.choose_photos import choose_photos, folder_version
 from catdog.pages.estimate_view import show_estimate
 from catdog.pages.photo_problems import left_out_of, look_through
 from catdog.pages.run_view import show_run
-from catdog.pages.settings_form import choose_preset, learning_settings, network_settings
+from catdog.pages.settings_form import choose_preset, learning_settings, more_settings, network_settings
 from catdog.pages.trial_view import show_trials
 from catdog.pages.words import plain
 from catdog.settings import SETTINGS, TrainConfig
+
+
+def show_train_button(config: TrainConfig | None) -> None:
+    """The button that starts a run of these settings; it can't be pressed where something is missing."""
+    if st.button(
+        "Train",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=config is None,
+        help="Choose photos and valid settings first." if config is None else None,
+        width="stretch",
+    ):
+        try:
+            run_folder = jobs.start(config)
+            st.session_state["shown_run"] = run_folder.name
+        except CatdogError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+
 
 settings_side, run_side = st.columns([5, 7], gap="large")
 
@@ -25,26 +43,21 @@ with settings_side:
         choose_preset()
         settings = network_settings(len(photo_set.class_names) if photo_set else 2)
         settings |= learning_settings()
+        button_place = st.container()
+        settings |= more_settings()
         if photo_set is not None:
             left_out = left_out_of(photo_set.folder)
             config = TrainConfig(data=str(photo_set.folder), leave_out=left_out, **settings)
     except CatdogError as error:
+        button_place = st.container()
         st.warning(plain(str(error)), icon=":material/error:")
     show_trials(config)
-    show_estimate(config)
-    if st.button(
-        "Train",
-        type="primary",
-        icon=":material/play_arrow:",
-        disabled=config is None,
-        help="Choose photos and valid settings above first." if config is None else None,
-        width="stretch",
-    ):
-        try:
-            run_folder = jobs.start(config)
-            st.session_state["shown_run"] = run_folder.name
-        except CatdogError as error:
-            st.error(plain(str(error)), icon=":material/error:")
+    with button_place:
+        estimate_side, train_side = st.columns([3, 2], vertical_alignment="center")
+        with estimate_side:
+            show_estimate(config)
+        with train_side:
+            show_train_button(config)
 
 with run_side:
     show_run()
