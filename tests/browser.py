@@ -164,7 +164,7 @@ def start(page: Page, head_epochs: int, fine_tune_epochs: int = 0, batch_size: i
 
 def newest_run(place: Path) -> Path:
     """The folder of the run that was started last."""
-    return max(path for path in (place / "runs").iterdir() if path.is_dir())
+    return max(path for path in (place / "runs").iterdir() if (path / "status.json").exists())
 
 
 def no_error(page: Page) -> None:
