@@ -188,8 +188,13 @@ def loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
 
 
 def logarithmic_loss_axis(epochs: list[Epoch], steps: np.ndarray) -> Axis:
-    """From 1, 2 or 5 times a power of ten to another, so that the epochs' losses fit; before the first the steps'."""
-    values = [each.event[name] for each in epochs for name in ("loss", "val_loss")] or [*steps] or [0.01, 1.0]
+    """A logarithmic axis on which the epochs' losses fit; before the first the steps'."""
+    return logarithmic_axis([each.event[name] for each in epochs for name in ("loss", "val_loss")] or [*steps])
+
+
+def logarithmic_axis(values: Sequence[float]) -> Axis:
+    """An axis from 1, 2 or 5 times a power of ten to another, so that these losses fit; for none, from 0.01 to 1."""
+    values = values or [0.01, 1.0]
     lowest, largest = max(min(values), SMALLEST_LOSS), max(*values, SMALLEST_LOSS)
     exponents = range(math.floor(math.log10(lowest)) - 1, math.floor(math.log10(largest)) + 2)
     ticks = [decimal(digit, exponent) for exponent in exponents for digit in (1, 2, 5)]

@@ -9,10 +9,11 @@ from catdog.charts import (
     CURVE_COLOUR,
     LEGEND,
     NEUTRAL_COLOUR,
+    SMALLEST_LOSS,
     SPLIT_COLOURS,
     SPLIT_DASHES,
     SPLITS,
-    logarithmic_loss_axis,
+    logarithmic_axis,
 )
 from catdog.figures import decimal, percent
 
@@ -29,14 +30,19 @@ def rates_chart(rates: list[dict[str, Any]], suggested: float | None = None) -> 
     """Training and validation loss by learning rate, both axes logarithmic, with a ring round the suggested rate."""
     rows = pd.DataFrame(
         [
-            (each["learning_rate"], split, each[prefix + "loss"], each["learning_rate"] == suggested)
+            (
+                each["learning_rate"],
+                split,
+                max(each[prefix + "loss"], SMALLEST_LOSS),
+                each["learning_rate"] == suggested,
+            )
             for each in rates
             for split, prefix in zip(SPLITS, ("", "val_"), strict=True)
         ],
         columns=["rate", "split", "loss", "suggested"],
     )
     rows = rows.assign(written=rows["rate"].map(decimal))
-    axis = logarithmic_loss_axis(rows.assign(kind="epoch", value=rows["loss"]))
+    axis = logarithmic_axis(rows["loss"].tolist())
     x = alt.X(
         "rate:Q",
         title=None,

@@ -101,6 +101,16 @@ def test_a_suggestion_that_was_changed_by_hand_is_not_offered(place, drawings, r
     assert not [each.label for each in app.button if each.label.startswith("Use ")]
 
 
+def test_numbers_that_were_changed_by_hand_are_not_drawn(place, drawings):
+    folder = rates_trial(TrainConfig(data="data", backbone="starter"))
+    with (folder / "events.jsonl").open("a") as file:
+        for loss in ("NaN", "Infinity", "-0.5"):
+            file.write(f'{{"event": "rate", "learning_rate": 0.1, "loss": {loss}, "val_loss": 1, "val_accuracy": 1}}\n')
+    app = open_with_photos(place, drawings)
+    assert not app.exception
+    assert "had the lowest loss" in texts(app)
+
+
 def test_a_damaged_or_failed_trial_gets_a_sentence(place, drawings):
     folder = rates_trial(TrainConfig(data="data", backbone="starter"))
     (folder / trials.ANSWER_FILE).write_text('{"sentence"')

@@ -1,5 +1,6 @@
 """Under the settings of the training page: questions that a trial of seconds answers before training."""
 
+import math
 from typing import Any
 
 import streamlit as st
@@ -60,23 +61,24 @@ def show_trial(task: str, job: jobs.Job, was_active: bool) -> None:
         st.rerun()
     answer = trials.answer_of(job.folder)
     events = read_events(job.folder)[0]
-    tried = [event for event in events if event["event"] == ("rate" if task == "rates" else "share")]
+    tried = [event for event in events if event["event"] == ("rate" if task == "rates" else "share") and is_sane(event)]
     if job.is_active:
         show_progress(job, events)
     elif job.status["state"] != "done" or "sentence" not in answer:
         st.warning(plain(job.status["message"]) or "Its answer is damaged: try again.", icon=":material/error:")
         return
     if len(tried) > 1:
-        chart = (
-            rates_chart(tried, found_in(answer, "learning_rate", kind=float))
-            if task == "rates"
-            else shares_chart(tried)
-        )
-        st.altair_chart(chart, key=f"chart_{task}")
-    if answer:
+        suggested = found_in(answer, "learning_rate", kind=float)
+        st.altair_chart(rates_chart(tried, suggested) if task == "rates" else shares_chart(tried), key=f"chart_{task}")
+    if "sentence" in answer:
         st.markdown(plain(str(answer["sentence"])))
     if task == "rates" and answer:
         offer(answer)
+
+
+def is_sane(event: dict[str, Any]) -> bool:
+    """Whether an event's numbers can be drawn: anyone may have changed the file."""
+    return all(0 <= value < math.inf for value in event.values() if isinstance(value, float))
 
 
 def show_progress(job: jobs.Job, events: list[dict[str, Any]]) -> None:
