@@ -11,10 +11,10 @@ from typing import Any
 
 from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
-from catdog.figures import duration
+from catdog.figures import duration, gigabytes
 from catdog.runs import Run, read_config, write_json
 from catdog.settings import TrainConfig
-from catdog.shelves import RECORD, readable_size, size_of
+from catdog.shelves import RECORD, size_of
 
 TASK = "estimate"
 # What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.
@@ -77,7 +77,7 @@ def find_estimate(config: TrainConfig) -> jobs.Job | None:
 
 def in_words(found: Expectation, note: str) -> str:
     """What to expect, as sentences."""
-    memory = f" and {readable_size(found.size_bytes)} of memory" if found.size_bytes else ""
+    memory = f" and {gigabytes(found.size_bytes)} of memory" if found.size_bytes else ""
     parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.parts.items())
     return f"About {duration(found.seconds)}{memory} ({parts}). {note}".rstrip()
 

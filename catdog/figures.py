@@ -32,3 +32,8 @@ def duration(seconds: float) -> str:
         return f"{round(seconds / MINUTE)} min"
     hours, minutes = divmod(round(seconds / MINUTE), 60)
     return f"{hours} h {minutes} min"
+
+
+def gigabytes(size_bytes: int) -> str:
+    """A size of memory: 0.8 GB."""
+    return f"{max(size_bytes / 1e9, 0.1):.1f} GB"

@@ -60,6 +60,6 @@ def test_photos_or_epochs_is_answered(page, place):
 
 def test_the_time_of_a_run_is_told(page, place):
     page.get_by_role("button", name="Estimate time and memory").click()
-    expect(page.get_by_text(re.compile("^About .* of memory$"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^About .* GB$"))).to_be_visible()
     assert answer_of(place, "estimate").exists()
     no_error(page)

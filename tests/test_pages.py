@@ -14,7 +14,7 @@ from trained import REPOSITORY, one_json_object, run_python
 from catdog import jobs
 from catdog.__main__ import main
 from catdog.errors import Refused
-from catdog.figures import decimal, duration, percent
+from catdog.figures import decimal, duration, gigabytes, percent
 from catdog.pages import choose_photos
 from catdog.pages.words import moment, plain
 from catdog.photo_sets import photos_below
@@ -361,6 +361,8 @@ def test_a_run_is_deleted_whole_but_not_while_it_works(place, trained):
         (duration(59), "59 s"),
         (duration(150), "2 min"),
         (duration(7500), "2 h 5 min"),
+        (gigabytes(823_300_000), "0.8 GB"),
+        (gigabytes(1), "0.1 GB"),
         (plain("*a* [b](c) <i> $x$ :smile:"), r"\*a\* \[b\]\(c\) \<i\> \$x\$ \:smile\:"),
     ],
 )

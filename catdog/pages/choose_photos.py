@@ -28,6 +28,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
         list(SOURCES),
         format_func=lambda name: SOURCES[name],
         default=default,
+        required=True,
         key="photo_source",
         persist_state="session",
         label_visibility="collapsed",

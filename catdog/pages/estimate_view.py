@@ -5,10 +5,9 @@ import streamlit as st
 from catdog import jobs, trials
 from catdog.errors import CatdogError
 from catdog.estimate import TASK, Expectation, expected, find_estimate
-from catdog.figures import duration
+from catdog.figures import duration, gigabytes
 from catdog.pages.words import plain
 from catdog.settings import TrainConfig
-from catdog.shelves import readable_size
 
 POLL_SECONDS = 1.0
 
@@ -53,7 +52,7 @@ def show_measuring(job: jobs.Job) -> None:
 
 def in_short(found: Expectation) -> str:
     """Time and memory."""
-    memory = f", {readable_size(found.size_bytes)} of memory" if found.size_bytes else ""
+    memory = f", {gigabytes(found.size_bytes)}" if found.size_bytes else ""
     return f"About {duration(found.seconds)}{memory}"
 
 

@@ -40,7 +40,7 @@ FORMATS = {
     "Head rate": st.column_config.NumberColumn(format="%g", help="Learning rate of the head."),
     "Tuning epochs": st.column_config.NumberColumn(help="Epochs of fine-tuning."),
     "Tuning rate": st.column_config.NumberColumn(format="%g", help="Learning rate of fine-tuning."),
-    "Took": st.column_config.NumberColumn(format="duration"),
+    "Took": st.column_config.NumberColumn(format="%d s"),
     "Size": st.column_config.NumberColumn(format="bytes"),
 }
 

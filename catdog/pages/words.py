@@ -15,7 +15,7 @@ def plain(text: str) -> str:
 
 
 def moment(timestamp: float) -> str:
-    """A time in the visitor's time zone: 14:02 today, else 24 Nov 14:02."""
+    """A time in the visitor's time zone: 14:02:33 today, else 24 Nov 14:02."""
     try:
         zone = ZoneInfo(st.context.timezone) if st.context.timezone else None
     except (ZoneInfoNotFoundError, ValueError):
@@ -24,7 +24,7 @@ def moment(timestamp: float) -> str:
         then, now = datetime.fromtimestamp(timestamp, zone), datetime.now(zone)
     except (ValueError, OverflowError, OSError):
         return "an unknown time"
-    return f"{then:%H:%M}" if then.date() == now.date() else f"{then.day} {then:%b %H:%M}"
+    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then.day} {then:%b %H:%M}"
 
 
 def name_of(job: jobs.Job) -> str:
