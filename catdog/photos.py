@@ -89,6 +89,18 @@ def open_picture(content: bytes, reduced_to: int | None = None) -> Image.Image:
     return upright(picture, orientation)
 
 
+def small_jpeg(content: bytes, side: int) -> bytes | None:
+    """A JPEG of a photo, upright and in its own proportions, at most `side` pixels wide and high; None for no photo."""
+    try:
+        picture = open_picture(content, reduced_to=side)
+    except UnreadablePhoto:
+        return None
+    picture.thumbnail((side, side))
+    small = io.BytesIO()
+    picture.save(small, "JPEG", quality=85)
+    return small.getvalue()
+
+
 class Decoded(NamedTuple):
     """An RGB picture as its file stores it, not upright yet."""
 

@@ -6,30 +6,13 @@ from pathlib import Path
 
 import keras
 import pytest
-from browser import choose, chromium, expect, newest_run, no_error, open_page, served, start
+from browser import address, browser, choose, expect, newest_run, no_error, open_page, place, start
 
 from catdog.photo_sets import photos_below
 from catdog.runs import read_events, read_status
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """The folder with the server's runs and cache."""
-    return tmp_path_factory.mktemp("app")
-
-
-@pytest.fixture(scope="module")
-def address(place):
-    with served(place) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
+__all__ = ["address", "browser", "place"]
 
 
 def test_train_watch_reload_and_download(address, browser, place):

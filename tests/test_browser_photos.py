@@ -7,29 +7,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from browser import choose, chromium, expect, fill, open_page, served, settle
+from browser import address, browser, choose, expect, fill, open_page, place, settle
 from pictures import draw_scene, save_scene
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """The folder with the server's runs and cache."""
-    return tmp_path_factory.mktemp("app")
-
-
-@pytest.fixture(scope="module")
-def address(place):
-    with served(place) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
+__all__ = ["address", "browser", "place"]
 
 
 @pytest.fixture(scope="module")

@@ -4,30 +4,24 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import choose, chromium, draw, expect, fill, no_error, open_page, served, settle
+from browser import address, browser, choose, draw, expect, fill, no_error, open_page, place, settle
 
 from catdog.figures import decimal
 from catdog.trials import ANSWER_FILE, task_of
 
 pytestmark = pytest.mark.browser
+__all__ = ["address", "browser", "place"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """The folder with the server's runs and cache."""
-    return tmp_path_factory.mktemp("app")
-
-
-@pytest.fixture(scope="module")
-def page(place):
+def page(address, browser):
     """The training page with the drawings chosen, and settings of seconds."""
-    with served(place) as address, chromium() as browser:
-        page = open_page(browser, address)
-        draw(page)
-        choose(page, "Backbone", "Starter")
-        page.get_by_text("More settings").click()
-        fill(page, "Image size", "64")
-        yield page
+    page = open_page(browser, address)
+    draw(page)
+    choose(page, "Backbone", "Starter")
+    page.get_by_text("More settings").click()
+    fill(page, "Image size", "64")
+    return page
 
 
 def answer_of(place: Path, task: str) -> Path:

@@ -1,7 +1,6 @@
 """The classify page: photos in, cat or dog out, and how sure."""
 
 import html
-import io
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from catdog.charts import CLASS_COLOURS
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.pages.words import moment, plain
-from catdog.photos import ENDINGS, MAX_BYTES, UnreadablePhoto, open_picture
+from catdog.photos import ENDINGS, MAX_BYTES, small_jpeg
 from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
 from catdog.settings import BUNDLED
 
@@ -108,25 +107,16 @@ def classify_new(source: str, uploads: list[Any]) -> list[dict[str, Any]]:
         contents = (upload.getvalue() for upload in missing)
         for number, (upload, found) in enumerate(zip(missing, classifier.classify(contents), strict=True), 1):
             answer = {"name": upload.name, "label": found.label, "probabilities": found.probabilities}
-            answer |= {"reason": found.reason, "picture": None if found.reason else thumbnail(upload.getvalue())}
+            answer |= {
+                "reason": found.reason,
+                "picture": None if found.reason else small_jpeg(upload.getvalue(), CARD_WIDTH),
+            }
             kept[source, changed, upload.file_id] = answer
             if bar:
                 bar.progress(number / len(missing), f"Classifying: {number:,} of {len(missing):,}")
         if bar:
             bar.empty()
     return [kept[source, changed, upload.file_id] for upload in uploads]
-
-
-def thumbnail(content: bytes) -> bytes | None:
-    """A small JPEG of a photo, upright and in its own proportions."""
-    try:
-        picture = open_picture(content, reduced_to=CARD_WIDTH)
-    except UnreadablePhoto:
-        return None
-    picture.thumbnail((CARD_WIDTH, CARD_WIDTH))
-    small = io.BytesIO()
-    picture.save(small, "JPEG", quality=85)
-    return small.getvalue()
 
 
 def show_summary(answers: list[dict[str, Any]]) -> None:

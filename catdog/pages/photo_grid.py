@@ -1,6 +1,5 @@
 """Small pictures of photos: one, a few as examples, or all of them page by page, read only when they are looked at."""
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import streamlit as st
 
 from catdog.pages.words import plain
 from catdog.photo_sets import PhotoSet
-from catdog.photos import UnreadablePhoto, open_picture, read_bytes, work_ahead
+from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 
 PICTURE_SIDE = 144  # pixels of the longer side; shown at half of that on most screens
 SHOWN_AT_ONCE = 24
@@ -24,13 +23,9 @@ def small_pictures(paths: tuple[Path, ...], version: str) -> list[bytes | None]:
 def small_picture(path: Path) -> bytes | None:
     """The same for one photo."""
     try:
-        picture = open_picture(read_bytes(path), reduced_to=PICTURE_SIDE)
+        return small_jpeg(read_bytes(path), PICTURE_SIDE)
     except UnreadablePhoto:
         return None
-    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=85)
-    return content.getvalue()
 
 
 @st.cache_data(ttl=300, max_entries=64, show_spinner=False)
