@@ -25,6 +25,7 @@ MAX_BYTES = 200_000_000
 READ_AHEAD = 64
 # What a HEIC or AVIF file names as its kind, where videos and raw files name others.
 PHOTO_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split())
+JPEG_QUALITY = 85
 CUT_OFF = "the file is cut off or damaged"
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # EXIF orientation (tag 0x0112) -> what brings the picture upright; 1 is upright already.
@@ -92,13 +93,23 @@ def open_picture(content: bytes, reduced_to: int | None = None) -> Image.Image:
 def small_jpeg(content: bytes, side: int) -> bytes | None:
     """A JPEG of a photo, upright and in its own proportions, at most `side` pixels wide and high; None for no photo."""
     try:
-        picture = open_picture(content, reduced_to=side)
+        return encode_jpeg(small_picture(content, side))
     except UnreadablePhoto:
         return None
+
+
+def small_picture(content: bytes, side: int) -> Image.Image:
+    """The same as an RGB picture; raises `UnreadablePhoto` with the reason."""
+    picture = open_picture(content, reduced_to=side)
     picture.thumbnail((side, side))
-    small = io.BytesIO()
-    picture.save(small, "JPEG", quality=85)
-    return small.getvalue()
+    return picture
+
+
+def encode_jpeg(picture: Image.Image) -> bytes:
+    """The bytes of a JPEG file, for looking at."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
 
 
 class Decoded(NamedTuple):

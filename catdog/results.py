@@ -1,0 +1,95 @@
+"""What a run's evaluation left in its folder, read by whoever shows it; the files may have been changed by hand."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catdog.runs import read_json
+
+REPORT_FILE = "report.json"
+HEATMAPS_FILE = "heatmaps.npz"
+FORMAT = 1
+# What a photo's entry must hold, and then everything a report must: types, lists of one shape, and None where allowed.
+MISTAKE = {"path": str, "class": str, "label": str, "probability": float, "heatmap": (int, None)}
+JUDGED = {
+    "loss": float,
+    "error": float,
+    "bins": [{"from": float, "to": float, "photos": int, "probability": float, "accuracy": float}],
+}
+SHAPE = {
+    "format": int,
+    "split": str,
+    "class_names": [str],
+    "accuracy": float,
+    "loss": float,
+    "photos": int,
+    "confusion": [[int]],
+    "interval": [float],
+    "baseline": {"class": str, "accuracy": float},
+    "classes": [{"name": str, "photos": int, "precision": (float, None), "recall": (float, None)}],
+    "calibration": {"temperature": float, "fitted_on": int, "judged_on": str, "before": JUDGED, "after": JUDGED},
+    "histogram": {"edges": [float], "counts": [[int]]},
+    "answered": [{"share": float, "threshold": float, "accuracy": float}],
+    "mistakes": [MISTAKE],
+    "border": [{**MISTAKE, "against": str}],
+    "wrong_labels": (
+        {
+            "photos": int,
+            "folds": int,
+            "found": [{"path": str, "split": str, "class": str, "label": str, "probability": float}],
+        },
+        None,
+    ),
+}
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The whole report of a run; empty where there is none, or one that is damaged or of an older version."""
+    report = read_json(folder / REPORT_FILE)
+    return report if fits(report, SHAPE) and is_consistent(report) else {}
+
+
+def fits(value: Any, shape: Any) -> bool:
+    """Whether a value read from JSON has a shape as SHAPE writes it."""
+    if isinstance(shape, tuple):
+        return any(fits(value, each) for each in shape)
+    if shape is None:
+        return value is None
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(fits(value.get(key), each) for key, each in shape.items())
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(each, shape[0]) for each in value)
+    if shape is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, shape) and not isinstance(value, bool)
+
+
+def is_consistent(report: dict[str, Any]) -> bool:
+    """Whether the parts of a report that has its shape fit one another, so that a chart or a table can rely on it."""
+    classes = len(report["class_names"])
+    tables = (report["confusion"], report["histogram"]["counts"], report["classes"])
+    named = [*report["mistakes"], *report["border"], *(report["wrong_labels"] or {"found": []})["found"]]
+    return (
+        report["format"] == FORMAT
+        and classes >= 2
+        and report["photos"] > 0
+        and all(len(table) == classes for table in tables)
+        and all(len(row) == classes for row in report["confusion"])
+        and all(len(row) == len(report["histogram"]["edges"]) - 1 for row in report["histogram"]["counts"])
+        and len(report["interval"]) == 2
+        and report["calibration"]["temperature"] > 0
+        and all({each["class"], each["label"]} <= set(report["class_names"]) for each in named)
+        and all(each["against"] in report["class_names"] for each in report["border"])
+    )
+
+
+def read_maps(folder: Path) -> np.ndarray | None:
+    """The maps (n, rows, columns), float32, that a report's `heatmap` numbers mean; None where there are none."""
+    try:
+        with (folder / HEATMAPS_FILE).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            maps = file["maps"]
+    except Exception:  # A damaged archive raises whatever its damage leads to.
+        return None
+    return maps if maps.ndim == 3 and maps.dtype == np.float32 and np.isfinite(maps).all() else None
