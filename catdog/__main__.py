@@ -281,7 +281,7 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     classifier = load_classifier(arguments.model)
     photos = find_evaluation_photos(arguments.data, classifier.class_names)
     photos, probabilities, left_out = classify_photos(classifier, photos)
-    figures = evaluate_probabilities(probabilities, labels_of(photos))
+    figures = evaluate_probabilities(probabilities, labels_of(photos), classifier.class_names)
     for each in left_out:
         print(f"Left out {each.sentence}", file=console)
     if arguments.json:

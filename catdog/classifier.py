@@ -62,6 +62,18 @@ class Classifier:
         """Float32 probabilities (n, classes) of uint8 photos (n, image_size, image_size, 3)."""
         return self.run(pixels)[0].numpy()
 
+    def feature_maps(self, pixels: np.ndarray) -> np.ndarray:
+        """What the head pools, float32 (n, rows, columns, channels), of uint8 photos (n, image_size, image_size, 3)."""
+        pooled = self.model.get_layer("pooled")
+        run = compiled(keras.Model(self.model.inputs[0], pooled.input))
+        parts = [pixels[start : start + NETWORK_BATCH] for start in range(0, len(pixels), NETWORK_BATCH)]
+        return np.concatenate([run(part)[0].numpy() for part in parts])
+
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weights (channels, classes) and the bias (classes,) that lead from pooled features to logits."""
+        weights, bias = self.model.get_layer("logits").get_weights()
+        return weights, bias
+
     def read_and_classify(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
         """Each photo as it was read, in order, with its probabilities (classes,), or None where it is unreadable."""
         waiting: list[ReadPhoto] = []
@@ -90,8 +102,20 @@ class Classifier:
                 yield Prediction(photo.source, label, label, probabilities, None)
 
 
+def scale_logits(model: keras.Model, temperature: float) -> None:
+    """Divide a classifier's logits by a temperature, for good."""
+    head = model.get_layer("logits")
+    head.set_weights([values / np.float32(temperature) for values in head.get_weights()])
+
+
 def describe_classifier(
-    class_names: Sequence[str], image_size: int, backbone: str, freeze_depth: str, metrics: dict, versions: dict
+    class_names: Sequence[str],
+    image_size: int,
+    backbone: str,
+    freeze_depth: str,
+    temperature: float,
+    metrics: dict,
+    versions: dict,
 ) -> dict[str, Any]:
     """What `classifier.json` says of a classifier."""
     return {
@@ -101,7 +125,7 @@ def describe_classifier(
         "resize": RESIZE,
         "backbone": backbone,
         "freeze_depth": freeze_depth,
-        "temperature": 1.0,
+        "temperature": temperature,
         "metrics": metrics,
         "versions": versions,
     }

@@ -1,4 +1,4 @@
-"""How good a classifier is: figures from probabilities and labels, and the files that hold them."""
+"""How good a classifier is: what a run's report says, out of probabilities that are there already."""
 
 import csv
 from collections.abc import Sequence
@@ -7,39 +7,102 @@ from typing import Any
 
 import numpy as np
 
+from catdog import measures
 from catdog.classifier import Classifier
-from catdog.photo_sets import LeftOut, Photo
+from catdog.heatmaps import difference_maps
+from catdog.measures import by_class, confusion, cross_entropy, interval
+from catdog.photo_sets import LeftOut, Photo, labels_of
+from catdog.photos import read_ahead
+from catdog.results import FORMAT
+from catdog.wrong_labels import suspects
 
-# Keras's own lower bound of a probability in a cross-entropy (keras.config.epsilon), so that losses compare.
-SMALLEST_PROBABILITY = 1e-7
-
-
-def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The mean categorical cross-entropy of probabilities (n, classes) against class indices (n,), in nats."""
-    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(of_label, SMALLEST_PROBABILITY, 1.0)).mean())
-
-
-def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The share of photos, 0 to 1, whose most probable class is their own."""
-    return float((probabilities.argmax(axis=1) == labels).mean())
+# What a report names at most, worst first.
+MOST_MISTAKES = 500
+MOST_MAPS = 48  # of mistakes: each takes a pass of one photo through the network
+MOST_ON_BORDER = 16
+MOST_SUSPECTS = 100
 
 
-def confusion(probabilities: np.ndarray, labels: np.ndarray) -> list[list[int]]:
-    """How many photos of each class (row) were given each class (column)."""
-    classes = probabilities.shape[1]
-    cells = np.bincount(labels * classes + probabilities.argmax(axis=1), minlength=classes**2)
-    return cells.reshape(classes, classes).tolist()
-
-
-def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Accuracy, loss, number of photos and confusion, as plain values."""
+def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """Accuracy with its interval, loss, number of photos, confusion, and figures by class, as plain values."""
+    cells = confusion(probabilities, labels)
+    right = int(np.trace(cells))
     return {
-        "accuracy": accuracy(probabilities, labels),
+        "accuracy": measures.accuracy(probabilities, labels),
         "loss": cross_entropy(probabilities, labels),
         "photos": len(labels),
-        "confusion": confusion(probabilities, labels),
+        "confusion": cells,
+        "interval": interval(right, len(labels)),
+        "baseline": measures.baseline(labels, class_names),
+        "classes": by_class(cells, class_names),
     }
+
+
+def describe_probabilities(
+    photos: Sequence[Photo], probabilities: np.ndarray, class_names: Sequence[str]
+) -> dict[str, Any]:
+    """All that a report says of the evaluated photos, whose float32 probabilities are (n, classes)."""
+    labels = labels_of(photos)
+    worst = measures.worst_first(probabilities, labels)[:MOST_MISTAKES]
+    border = measures.nearest_to_border(probabilities, labels)[:MOST_ON_BORDER]
+    runners_up = np.argsort(-probabilities, axis=1, kind="stable")[:, 1]
+
+    def entry(row: int) -> dict[str, Any]:
+        given = int(probabilities[row].argmax())
+        return {
+            "path": str(photos[row].path),
+            "class": class_names[labels[row]],
+            "label": class_names[given],
+            "probability": float(probabilities[row, given]),
+            "heatmap": None,
+        }
+
+    return {
+        "format": FORMAT,
+        "class_names": list(class_names),
+        **evaluate_probabilities(probabilities, labels, class_names),
+        "histogram": measures.histogram(probabilities, labels),
+        "answered": measures.answered(probabilities, labels),
+        "mistakes": [entry(row) for row in worst],
+        "border": [entry(row) | {"against": class_names[runners_up[row]]} for row in border],
+    }
+
+
+def describe_suspects(
+    photos: Sequence[Photo], splits: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The photos whose label may be wrong, out of cross-validated probabilities (n, classes), worst first."""
+    return [
+        {
+            "path": str(photos[row].path),
+            "split": splits[row],
+            "class": class_names[photos[row].label],
+            "label": class_names[probabilities[row].argmax()],
+            "probability": float(probabilities[row].max()),
+        }
+        for row in suspects(probabilities, labels_of(photos))[:MOST_SUSPECTS]
+    ]
+
+
+def add_maps(report: dict[str, Any], classifier: Classifier) -> np.ndarray:
+    """Number the report's photos that have a map, and return the maps, float32 (n, rows, columns).
+
+    The worst mistakes and the photos near the border go through the network once more, a few dozen at most.
+    """
+    explained = [*report["mistakes"][:MOST_MAPS], *report["border"]]
+    names = {name: index for index, name in enumerate(classifier.class_names)}
+    readable, pixels = [], []
+    photos = read_ahead((Path(each["path"]) for each in explained), classifier.image_size)
+    for each, photo in zip(explained, photos, strict=True):
+        if photo.pixels is not None:
+            each["heatmap"] = len(readable)
+            readable.append((names[each["label"]], names[each.get("against", each["class"])]))
+            pixels.append(photo.pixels)
+    if not readable:
+        return np.empty((0, 1, 1), np.float32)
+    given, other = np.array(readable).T
+    weights, _ = classifier.head()
+    return difference_maps(classifier.feature_maps(np.stack(pixels)), weights, given, other)
 
 
 def number(value: float) -> str:

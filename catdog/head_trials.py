@@ -13,9 +13,9 @@ import numpy as np
 
 from catdog.activations import Extracted, in_batches
 from catdog.errors import Failed, Stopped
-from catdog.evaluation import accuracy, cross_entropy
 from catdog.figures import decimal, percent
 from catdog.learning import Diverged, compiled_prediction, compiled_step, draw_epoch, finite, predict_all
+from catdog.measures import accuracy, cross_entropy
 from catdog.photo_sets import labels_of
 from catdog.runs import Run, write_json
 from catdog.settings import SETTINGS, TrainConfig, rate_steps

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from catdog.activations import Source, in_batches
 from catdog.errors import Failed, Stopped
-from catdog.evaluation import accuracy, cross_entropy
 from catdog.folded import fold
+from catdog.measures import accuracy, cross_entropy
 from catdog.runs import Run, read_events
 
 PHASES = ("head", "fine-tune")

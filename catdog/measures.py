@@ -1,5 +1,6 @@
 """How good probabilities are, measured against what the photos are: figures as plain values."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,13 @@ def interval(right: int, photos: int) -> list[float]:
     return [float(found.low), float(found.high)]
 
 
-def baseline(labels: np.ndarray, class_names: list[str]) -> dict[str, Any]:
+def baseline(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
     """The most frequent class, and the accuracy of always saying it."""
     counts = np.bincount(labels, minlength=len(class_names))
     return {"class": class_names[counts.argmax()], "accuracy": float(counts.max() / len(labels))}
 
 
-def by_class(cells: list[list[int]], class_names: list[str]) -> list[dict[str, Any]]:
+def by_class(cells: list[list[int]], class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Photos, precision and recall of each class, from a confusion; None where there is nothing to divide by."""
     table = np.array(cells)
     given, own, right = table.sum(axis=0), table.sum(axis=1), table.diagonal()

@@ -1,8 +1,11 @@
 """What a run's evaluation left in its folder, read by whoever shows it; the files may have been changed by hand."""
 
+import csv
 import math
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from catdog.runs import read_json
 
 REPORT_FILE = "report.json"
 HEATMAPS_FILE = "heatmaps.npz"
+PREDICTIONS_FILE = "predictions.csv"
 FORMAT = 1
 # What a photo's entry must hold, and then everything a report must: types, lists of one shape, and None where allowed.
 MISTAKE = {"path": str, "class": str, "label": str, "probability": float, "heatmap": (int, None)}
@@ -93,3 +97,27 @@ def read_maps(folder: Path) -> np.ndarray | None:
     except Exception:  # A damaged archive raises whatever its damage leads to.
         return None
     return maps if maps.ndim == 3 and maps.dtype == np.float32 and np.isfinite(maps).all() else None
+
+
+class Judgement(NamedTuple):
+    """A row of `predictions.csv`: a photo, its class, the label it was given, and that label's probability."""
+
+    path: Path
+    class_name: str
+    label: str
+    probability: float
+
+
+def read_predictions(folder: Path, class_names: Sequence[str]) -> list[Judgement]:
+    """The evaluated photos of a run, the least probable label first; rows that are damaged are passed over."""
+    found = []
+    try:
+        with (folder / PREDICTIONS_FILE).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            for row in csv.DictReader(file):
+                with suppress(KeyError, TypeError, ValueError):
+                    probability = float(row[f"probability_{row['label']}"])
+                    if {row["class"], row["label"]} <= set(class_names) and 0 <= probability <= 1:
+                        found.append(Judgement(Path(row["path"]), row["class"], row["label"], probability))
+    except (OSError, csv.Error):
+        return []
+    return sorted(found, key=lambda each: each.probability)

@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from catdog import measures
 from catdog.activations import Extracted, Extraction, PhotoPixels, Source
 from catdog.arithmetic import processor_has_bfloat16
 from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
-from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras
+from catdog.calibration import calibrate, rescale
+from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras, scale_logits
 from catdog.errors import Failed, Refused, Stopped
-from catdog.evaluation import classify_photos, evaluate_probabilities, write_predictions
+from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
 from catdog.fingerprints import fingerprint_photos
-from catdog.learning import Diverged, Learning, Phase
+from catdog.learning import Diverged, Learning, Phase, write_arrays
 from catdog.look_alikes import find_look_alikes
 from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, keep_together, labels_of
 from catdog.photos import digest_files
+from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, found_in, read_json, versions, write_json
 from catdog.settings import TrainConfig
 from catdog.shelves import make_room, readable_size, shelves_folder
+from catdog.wrong_labels import FOLDS, cross_validate
 
 EXTRACTED_SPLITS = ("train", "validation")
 
@@ -314,21 +319,48 @@ def fine_tune_phase(setup: Setup, train: Extracted, validation: Extracted) -> Ph
 
 
 def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:
-    """Write `predictions.csv` and `report.json` of the test photos if there are any, else of validation."""
-    folder, photo_set = setup.run.folder, setup.photo_set
-    if "test" in photo_set.splits:
-        split = "test"
-        info = {"class_names": photo_set.class_names, "image_size": setup.config.image_size}
-        photos, probabilities, left_out = classify_photos(Classifier(setup.model, info), photo_set.splits["test"])
+    """Calibrate the model, and write what there is to know of it on test photos if there are any, else on validation.
+
+    That is `predictions.csv`, `report.json` and `heatmaps.npz`.
+    """
+    folder, photo_set, validation = setup.run.folder, setup.photo_set, extracted["validation"]
+    calibration = calibrate(learning.best.probabilities, labels_of(validation.photos), setup.config.seed)
+    scale_logits(setup.model, calibration.temperature)
+    info = {"class_names": photo_set.class_names, "image_size": setup.config.image_size}
+    classifier = Classifier(setup.model, info)
+    split = "test" if "test" in photo_set.splits else "validation"
+    if split == "test":
+        photos, after, left_out = classify_photos(classifier, photo_set.splits["test"])
         extracted["test"] = Extracted(photos=photos, left_out=left_out)
+        before, judged = rescale(after, 1 / calibration.temperature), after
     else:
-        split = "validation"
-        photos, probabilities = extracted["validation"].photos, learning.best.probabilities
-    write_predictions(folder / "predictions.csv", photos, photo_set.class_names, probabilities)
-    report = {"split": split, "class_names": list(photo_set.class_names)}
-    report |= evaluate_probabilities(probabilities, labels_of(photos))
-    write_json(folder / "report.json", report)
+        photos, before, judged = validation.photos, learning.best.probabilities, calibration.cross_fitted
+        after = rescale(before, calibration.temperature)
+    write_predictions(folder / PREDICTIONS_FILE, photos, photo_set.class_names, after)
+    report = {"split": split, **describe_probabilities(photos, after, photo_set.class_names)}
+    report["calibration"] = {
+        "temperature": calibration.temperature,
+        "fitted_on": len(validation.photos),
+        "judged_on": "test" if split == "test" else "cross-fitted",
+        "before": measures.calibration(before, labels_of(photos)),
+        "after": measures.calibration(judged, labels_of(photos)),
+    }
+    report["wrong_labels"] = find_wrong_labels(setup, extracted)
+    write_arrays(folder / HEATMAPS_FILE, {"maps": add_maps(report, classifier)})
+    write_json(folder / REPORT_FILE, report)
     return report
+
+
+def find_wrong_labels(setup: Setup, extracted: dict[str, Extracted]) -> dict[str, Any] | None:
+    """The photos whose label a head contradicts that never saw them; None where a class has too few to tell."""
+    splits = [split for split in EXTRACTED_SPLITS for _ in extracted[split].photos]
+    photos = [photo for split in EXTRACTED_SPLITS for photo in extracted[split].photos]
+    features = np.concatenate([extracted[split].pooled.views[0][0] for split in EXTRACTED_SPLITS])
+    found = cross_validate(features, labels_of(photos), setup.config.seed)
+    if found is None:
+        return None
+    names = setup.photo_set.class_names
+    return {"photos": len(photos), "folds": FOLDS, "found": describe_suspects(photos, splits, found, names)}
 
 
 def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) -> dict[str, Any]:
@@ -336,7 +368,8 @@ def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) 
     config, folder, class_names = setup.config, setup.run.folder, list(setup.photo_set.class_names)
     backbone, freeze_depth = setup.backbone.name, config.freeze_depth
     metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
-    info = describe_classifier(class_names, config.image_size, backbone, freeze_depth, metrics, versions())
+    temperature = report["calibration"]["temperature"]
+    info = describe_classifier(class_names, config.image_size, backbone, freeze_depth, temperature, metrics, versions())
     write_json(folder / INFO_FILE, info)
     save_keras(setup.model, info, folder / KERAS_FILE)
     save_h5(setup.model, info, folder / H5_FILE)

@@ -1,7 +1,5 @@
 """Photos whose label may be wrong: those that a head contradicts which learned from the other photos alone."""
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
@@ -15,12 +13,10 @@ WEIGHT_DECAY = 0.01
 MOST_ITERATIONS = 100
 
 
-def cross_validate(
-    features: np.ndarray, labels: np.ndarray, seed: int, should_stop: Callable[[], bool] = lambda: False
-) -> np.ndarray | None:
+def cross_validate(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray | None:
     """Probabilities (n, classes), float32, of each photo from a head trained on the features (n, channels) of others.
 
-    None where a class has too few photos to be parted, or where it was asked to stop.
+    None where a class has too few photos to be parted.
     """
     classes = int(labels.max()) + 1
     folds = min(FOLDS, int(np.bincount(labels, minlength=classes).min()))
@@ -29,8 +25,6 @@ def cross_validate(
     fold_of = draw_folds(labels, folds, seed)
     probabilities = np.empty((len(labels), classes), np.float32)
     for fold in range(folds):
-        if should_stop():
-            return None
         inside = fold_of == fold
         weights, bias = fit_head(features, labels, ~inside, classes)
         probabilities[inside] = softmax(features[inside] @ weights + bias, axis=1)
