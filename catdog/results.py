@@ -62,7 +62,7 @@ def fits(value: Any, shape: Any) -> bool:
     if shape is None:
         return value is None
     if isinstance(shape, dict):
-        return isinstance(value, dict) and all(fits(value.get(key), each) for key, each in shape.items())
+        return isinstance(value, dict) and all(key in value and fits(value[key], each) for key, each in shape.items())
     if isinstance(shape, list):
         return isinstance(value, list) and all(fits(each, shape[0]) for each in value)
     if shape is float:

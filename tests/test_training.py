@@ -43,6 +43,7 @@ def test_a_run_leaves_what_the_design_says(trained):
         "cat_dog_classifier.h5",
         "classifier.json",
         "report.json",
+        "heatmaps.npz",
         "predictions.csv",
         "log.txt",
     }
@@ -69,7 +70,10 @@ def test_events_tell_the_whole_run(trained):
     best = max(epochs, key=lambda event: (event["val_accuracy"], -event["val_loss"]))
     (result,) = events_of(trained, "result")
     assert result["accuracy"] == best["val_accuracy"]
-    assert result["loss"] == best["val_loss"]
+    # The epoch's loss is that before the temperature.
+    report = read_json(trained / "report.json")
+    assert report["calibration"]["before"]["loss"] == pytest.approx(best["val_loss"])
+    assert result["loss"] == report["loss"]
     assert result["epochs"] == 4
     assert result["photos"] == {"train": 48, "validation": 16, "left_out": 0}
 
@@ -335,7 +339,8 @@ def test_figures_come_from_test_photos_where_there_are_some(drawings, tmp_path):
     assert result["photos"]["left_out"] == 1
     (epoch,) = [event for event in events_of(tmp_path / "run", "epoch") if event["best"]][-1:]
     # Here the test photos are the validation photos again, so both ways of computing must agree.
-    assert report["loss"] == pytest.approx(epoch["val_loss"], abs=1e-4)
+    assert report["calibration"]["judged_on"] == "test"
+    assert report["calibration"]["before"]["loss"] == pytest.approx(epoch["val_loss"], abs=1e-4)
     lines = (tmp_path / "run" / "predictions.csv").read_text().splitlines()
     assert len(lines) == 17
     assert "/test/" in lines[1]
