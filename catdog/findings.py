@@ -38,8 +38,8 @@ def how_exact(report: Report) -> str:
     # An end may miss 0 or 1 by a computer's rounding.
     low, high = (percent(round(share, 9)) for share in report["interval"])
     return (
-        f"How often it is right on other photos of the same kind can only be told roughly from "
-        f"{counted(report['photos'], 'photo')}: {low} to {high}, the 95 % interval."
+        f"From {counted(report['photos'], 'photo')} it can be told that on others of the kind it is right for "
+        f"{low} to {high} (95 % interval)."
     )
 
 

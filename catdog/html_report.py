@@ -208,8 +208,7 @@ def photo_entry(
     """A photo of the report with its picture and its map as addresses, or with the reason why they are missing."""
     place = listed.get("heatmap")
     entry = {"name": name_within(listed["path"], data), "class_name": listed["class"], "label": listed["label"]}
-    entry |= {"other": other, "probability": percent(listed["probability"]), "split": listed.get("split", "")}
-    entry |= {"picture": None, "map": None, "reason": ""}
+    entry |= {"other": other, "probability": percent(listed["probability"]), "picture": None, "map": None, "reason": ""}
     try:
         content = read_bytes(Path(listed["path"]))
         entry["picture"] = data_address(encode_jpeg(small_picture(content, side)))
