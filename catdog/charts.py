@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from catdog.curves import COLUMNS, Curves, Epoch
-from catdog.figures import percent
+from catdog.figures import percent, short_loss
 
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
 CURVE_COLOUR = "#12908a"
@@ -309,11 +309,6 @@ def hover_layer(x: alt.X) -> alt.Chart:
         )
         .add_params(pointer)
     )
-
-
-def short_loss(loss: float) -> str:
-    """A loss with three decimals, or two digits where it is smaller than they can tell."""
-    return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"
 
 
 def comparison_chart(curves: dict[str, Curves], measure: str) -> alt.Chart:

@@ -10,6 +10,11 @@ def percent(share: float) -> str:
     return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 epoch, 1,000 photos."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def decimal(number: float) -> str:
     """A small number without an exponent: 0.00001."""
     return f"{number:.10f}".rstrip("0").rstrip(".")
@@ -37,3 +42,8 @@ def duration(seconds: float) -> str:
 def gigabytes(size_bytes: int) -> str:
     """A size of memory: 0.8 GB."""
     return f"{max(size_bytes / 1e9, 0.1):.1f} GB"
+
+
+def short_loss(loss: float) -> str:
+    """A loss with three decimals, or two digits where it is smaller than they can tell."""
+    return f"{loss:.3f}" if loss >= 0.01 else f"{loss:.2g}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from catdog.activations import Extracted, in_batches
 from catdog.errors import Failed, Stopped
-from catdog.figures import decimal, percent
+from catdog.figures import counted, decimal, percent
 from catdog.learning import Diverged, compiled_prediction, compiled_step, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
 from catdog.photo_sets import labels_of
@@ -139,7 +139,7 @@ def describe_rates(tried: list[dict[str, float]], suggested: dict[str, float], e
     while high + 1 < len(tried) and tried[high + 1]["val_loss"] <= (1 + LITTLE_MORE) * tried[place]["val_loss"]:
         high += 1
     sentence = (
-        f"{decimal(suggested['learning_rate'])} had the lowest validation loss within {count(epochs, 'epoch')}: "
+        f"{decimal(suggested['learning_rate'])} had the lowest validation loss within {counted(epochs, 'epoch')}: "
         f"{suggested['val_loss']:.4f}, accuracy {percent(suggested['val_accuracy'])}."
     )
     if low == high:
@@ -215,8 +215,3 @@ def describe_shares(shares: list[dict[str, float]], falling: bool) -> str:
     if falling:
         return f"{photos} The loss still fell in the last epoch: more epochs, or a higher rate, should help as well."
     return f"{photos} In the last epoch the loss no longer fell: more epochs would change little."
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things: 1 epoch, 5 epochs."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
