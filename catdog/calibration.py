@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from catdog.measures import cross_entropy, of_class
+from catdog.measures import calibration, of_class
 
 FOLDS = 5
 # How far the logarithm of the temperature is expected to be from 0 before any photo was seen (one standard deviation):
@@ -65,7 +65,7 @@ def draw_folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
 def calibrate(probabilities: np.ndarray, labels: np.ndarray, seed: int) -> Calibration:
     """Fit a temperature on all of these photos, and cross-fit it to see what it does on others.
 
-    It stays 1 where it would not lower the cross-entropy of photos that it was not fitted on.
+    It stays 1 unless it lowers both the cross-entropy and the calibration error of photos that it was not fitted on.
     """
     folds = draw_folds(labels, FOLDS, seed)
     cross_fitted = probabilities.copy()
@@ -75,6 +75,7 @@ def calibrate(probabilities: np.ndarray, labels: np.ndarray, seed: int) -> Calib
             cross_fitted[inside] = rescale(
                 probabilities[inside], fit_temperature(probabilities[~inside], labels[~inside])
             )
-    if cross_entropy(cross_fitted, labels) >= cross_entropy(probabilities, labels):
+    before, after = calibration(probabilities, labels), calibration(cross_fitted, labels)
+    if after["loss"] >= before["loss"] or after["error"] >= before["error"]:
         return Calibration(1.0, probabilities)
     return Calibration(fit_temperature(probabilities, labels), cross_fitted)

@@ -26,7 +26,6 @@ from catdog.results import REPORT_FILE, read_maps, read_report
 from catdog.runs import found_in, read_config, read_events, read_json, read_status
 from catdog.settings import SETTINGS, TrainConfig
 
-HTML_FILE = "report.html"
 TEMPLATE_FILE = "report_template.html"
 CHART_WIDTH = 440  # units, which are pixels on a wide screen
 # So that a page with all that may be listed stays well below 5 MB.

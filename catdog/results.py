@@ -12,6 +12,7 @@ import numpy as np
 from catdog.runs import read_json
 
 REPORT_FILE = "report.json"
+HTML_FILE = "report.html"
 HEATMAPS_FILE = "heatmaps.npz"
 PREDICTIONS_FILE = "predictions.csv"
 FORMAT = 1

@@ -16,14 +16,15 @@ from catdog.arithmetic import processor_has_bfloat16
 from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
 from catdog.calibration import calibrate, rescale
 from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras, scale_logits
-from catdog.errors import Failed, Refused, Stopped
+from catdog.errors import CatdogError, Failed, Refused, Stopped
 from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
 from catdog.fingerprints import fingerprint_photos
+from catdog.html_report import write_html
 from catdog.learning import Diverged, Learning, Phase, write_arrays
 from catdog.look_alikes import find_look_alikes
 from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, keep_together, labels_of
 from catdog.photos import digest_files
-from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
+from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, found_in, read_json, versions, write_json
 from catdog.settings import TrainConfig
 from catdog.shelves import make_room, readable_size, shelves_folder
@@ -77,8 +78,9 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         report = evaluate(setup, extracted, learning)
         note_what_was_found(setup, extracted)
 
-        # Files: the classifier in both formats, and the result.
+        # Files: the classifier in both formats, the result, and a page to read it.
         result = save(setup, extracted, report)
+        write_page(run)
         result |= {"epochs": learning.epochs, "seconds": round(time.monotonic() - started, 1)}
         run.event("result", **result)
         if isinstance(ended, Diverged):
@@ -349,6 +351,15 @@ def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) 
     write_arrays(folder / HEATMAPS_FILE, {"maps": add_maps(report, classifier)})
     write_json(folder / REPORT_FILE, report)
     return report
+
+
+def write_page(run: Run) -> None:
+    """Write the report as a web page; where that can't be, say so, since the run has its result all the same."""
+    try:
+        write_html(run.folder, run.folder / HTML_FILE)
+    except Exception as error:  # Charts are drawn by a library of its own, with fonts of its own.
+        reason = str(error) if isinstance(error, CatdogError) else f"{type(error).__name__}: {error}"
+        run.event("note", message=f"The report could not be written as a page ({reason}).")
 
 
 def find_wrong_labels(setup: Setup, extracted: dict[str, Extracted]) -> dict[str, Any] | None:

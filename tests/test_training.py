@@ -44,6 +44,7 @@ def test_a_run_leaves_what_the_design_says(trained):
         "classifier.json",
         "report.json",
         "heatmaps.npz",
+        "report.html",
         "predictions.csv",
         "log.txt",
     }

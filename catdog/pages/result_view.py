@@ -13,10 +13,8 @@ from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
 from catdog.pages.words import plain
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
-from catdog.results import read_report
+from catdog.results import HTML_FILE, read_report
 from catdog.runs import found_in, read_json
-
-REPORT_PAGE = "report.html"
 
 
 def show_result(folder: Path) -> None:
@@ -74,7 +72,7 @@ def show_accuracy(folder: Path, report: dict[str, Any], photos: Path | None) -> 
         },
         key=f"classes_{folder.name}",
     )
-    page = folder / REPORT_PAGE
+    page = folder / HTML_FILE
     # Its pictures are those of the photos.
     if page.is_file() and photos:
         st.download_button(
