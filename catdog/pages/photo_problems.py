@@ -1,7 +1,6 @@
 """What is wrong with the chosen photos, shown with the photos themselves, and the way to leave some of them out."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
