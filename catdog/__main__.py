@@ -33,6 +33,8 @@ TASKS = {
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
 }
+# The settings that are given as files, as a sentence about another such file goes on.
+LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 
 
@@ -162,7 +164,7 @@ def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Answer a question about photos and settings before training, and print the answer."""
     config = TrainConfig(**{name: value for name, value in vars(arguments).items() if name in SETTINGS})
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed, config.leave_out)
+    find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     answer = work_on(create_trial(config, arguments.command), config, console, arguments.command)
     if arguments.json:
         print_json(answer)
@@ -181,7 +183,7 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
     else:
         config = TrainConfig(**given)
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed, config.leave_out)
+    find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     if getattr(arguments, "also_write", None) and not os.access(".", os.W_OK):
         raise Refused("The working folder can't be written, so no cat_dog_classifier.h5 can be put there.")
     if arguments.resume:
@@ -196,8 +198,8 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
     config = read_config(folder)
     for name, value in given.items():
         before = getattr(config, name)
-        if name == "leave_out" and value != before:
-            raise Refused(f"The run in {folder} began with another list of photos to leave out than --leave-out names.")
+        if name in LISTS and value != before:
+            raise Refused(f"The run in {folder} began with another list of photos to {LISTS[name]} names.")
         if name != "data" and value != before:
             raise Refused(f"The run in {folder} began with --{name.replace('_', '-')} {before}, not {value}.")
     # The photos may have moved; that they are the same ones is checked by their content.
@@ -297,7 +299,8 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
 
 def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Read every photo of a folder, and print how many there are and what is wrong."""
-    photo_set = find_photo_set(arguments.data, leave_out=getattr(arguments, "leave_out", ()))
+    corrections = {name: getattr(arguments, name, ()) for name in LISTS}
+    photo_set = find_photo_set(arguments.data, **corrections)
     total = len(photo_set.paths())
     progress = progress_on(console)
     try:

@@ -1,13 +1,15 @@
 """What can be typed on the command line: the commands and their flags."""
 
 import argparse
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
 from catdog.runs import H5_FILE
-from catdog.settings import SETTINGS, checked
+from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
 
 
@@ -34,25 +36,46 @@ def setting_parser(name: str) -> Callable[[str], Any]:
 
 def listed_photos(name: str) -> tuple[str, ...]:
     """The paths in a text file, one a line, as a setting's value."""
+    return checked_list("leave_out", [line for line in read_list(name).split("\n") if line.strip()])
+
+
+def listed_labels(name: str) -> tuple[tuple[str, str], ...]:
+    """The paths and classes in a CSV file without a header, as a setting's value."""
     try:
-        lines = Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
-        return checked(SETTINGS["leave_out"], [line for line in lines if line.strip()])
+        rows = [row for row in csv.reader(io.StringIO(read_list(name))) if row]
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"the file {name} can't be read as CSV ({error})") from None
+    return checked_list("relabel", rows)
+
+
+def read_list(name: str) -> str:
+    """The text of a file that names photos, whose names may be in any encoding."""
+    try:
+        return Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise argparse.ArgumentTypeError(f"the file {name} can't be read ({error.strerror})") from None
+
+
+def checked_list(name: str, value: list[Any]) -> tuple[Any, ...]:
+    """A list as a setting's value, refused in the way that argparse understands."""
+    try:
+        return checked(SETTINGS[name], value)
     except Refused as error:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
-def add_leave_out(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that names photos not to use."""
+def add_corrections(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name photos not to use, and photos that are to count as another class."""
     help_text = "Text file with photos not to use, one a line, as paths in DATA. Default: none"
     parser.add_argument("--leave-out", metavar="FILE", type=listed_photos, default=argparse.SUPPRESS, help=help_text)
+    help_text = "CSV file with photos that are to count as another class, path,class a row, no header. Default: none"
+    parser.add_argument("--relabel", metavar="FILE", type=listed_labels, default=argparse.SUPPRESS, help=help_text)
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting but the photos, and --json."""
     for name, field in SETTINGS.items():
-        if name in ("data", "leave_out"):
+        if name in OF_THE_PHOTOS:
             continue
         choices = field.metadata.get("choices")
         parser.add_argument(
@@ -62,7 +85,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
             help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
         )
-    add_leave_out(parser)
+    add_corrections(parser)
     parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
 
 
@@ -107,7 +130,7 @@ def build_parser() -> Parser:
         "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
     )
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
-    add_leave_out(check)
+    add_corrections(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)

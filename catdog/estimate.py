@@ -13,12 +13,12 @@ from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
 from catdog.runs import Run, read_config, write_json
-from catdog.settings import TrainConfig
+from catdog.settings import OF_THE_PHOTOS, TrainConfig
 from catdog.shelves import RECORD, size_of
 
 TASK = "estimate"
 # What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.
-DECISIVE = ("data", "leave_out", "backbone", "image_size", "batch_size", "augment", "bfloat16")
+DECISIVE = (*OF_THE_PHOTOS, "backbone", "image_size", "batch_size", "augment", "bfloat16")
 
 
 @dataclass(frozen=True)

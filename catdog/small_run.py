@@ -174,7 +174,7 @@ def measure(
 
 def set_up(config: TrainConfig, run: Run) -> tuple[Setup, str]:
     """What the run would start from, and a note where ImageNet's backbone isn't there and one like it stands in."""
-    photo_set = find_photo_set(config.data, config.seed, config.leave_out)
+    photo_set = find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     digests = digest_photos(photo_set)
     if config.backbone in ("auto", "imagenet") and not imagenet_file().exists():
         network = published_network()

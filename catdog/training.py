@@ -106,7 +106,7 @@ def prepare(config: TrainConfig, run: Run) -> Setup:
 
 def find_photos(config: TrainConfig, run: Run) -> PhotoSet:
     """The photos by split; where the seed draws the validation photos, those that look alike are on one side."""
-    photo_set = find_photo_set(config.data, config.seed, config.leave_out)
+    photo_set = find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     if not photo_set.is_drawn:
         return photo_set
     total = len(photo_set.paths())
