@@ -362,11 +362,16 @@ def write_page(run: Run) -> None:
         run.event("note", message=f"The report could not be written as a page ({reason}).")
 
 
+def as_they_are(source: Source) -> np.ndarray:
+    """All photos' rows of a source, none mirrored."""
+    return source.batch(np.arange(len(source)), np.zeros(len(source), int))
+
+
 def find_wrong_labels(setup: Setup, extracted: dict[str, Extracted]) -> dict[str, Any] | None:
     """The photos whose label a head contradicts that never saw them; None where a class has too few to tell."""
     splits = [split for split in EXTRACTED_SPLITS for _ in extracted[split].photos]
     photos = [photo for split in EXTRACTED_SPLITS for photo in extracted[split].photos]
-    features = np.concatenate([extracted[split].pooled.views[0][0] for split in EXTRACTED_SPLITS])
+    features = np.concatenate([as_they_are(extracted[split].pooled) for split in EXTRACTED_SPLITS])
     found = cross_validate(features, labels_of(photos), setup.config.seed)
     if found is None:
         return None

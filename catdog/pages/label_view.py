@@ -59,7 +59,7 @@ def show_card(each: dict[str, Any], picture: bytes | None, photos: Path) -> None
     st.image(picture, alt=path.name, width=CARD_WIDTH)
     st.markdown(plain(f"Is labelled {each['class']}; looks like {each['label']}, {percent(each['probability'])}"))
     st.caption(plain(f"{path.name}, {each['split']}"))
-    name = path.relative_to(photos).as_posix() if path.is_relative_to(photos) else ""
+    name = next(iter(corrections.names_in(photos, [path])), each["path"])
     relabelled = dict(corrections.relabelled_of(photos)).get(name)
     left_out = name in corrections.left_out_of(photos)
     if relabelled or left_out:
