@@ -1,12 +1,10 @@
-"""The command line: what each command does, and how it ends."""
+"""The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
 import csv
-import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -14,16 +12,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TextIO
 
-from catdog import fingerprints
 from catdog.arguments import build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
-from catdog.folders import require_empty
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
-from catdog.problems import check_photos
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
-from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
+from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
@@ -104,11 +99,6 @@ def send_native_output_to(path: Path) -> None:
     target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(target, 2)
     os.close(target)
-
-
-def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(content, ensure_ascii=True))
 
 
 def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
@@ -297,88 +287,6 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     return 0
 
 
-def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Read every photo of a folder, and print how many there are and what is wrong."""
-    corrections = {name: getattr(arguments, name, ()) for name in LISTS}
-    photo_set = find_photo_set(arguments.data, **corrections)
-    total = len(photo_set.paths())
-    progress = progress_on(console)
-    try:
-        progress({"event": "phase", "phase": "photos"})
-        photo_set, problems = check_photos(
-            photo_set,
-            TrainConfig().seed,
-            lambda done, rate: progress({"event": "progress", "done": done, "total": total, "per_second": rate}),
-        )
-    finally:
-        progress.close()
-    counts = photo_set.counts()
-    if arguments.json:
-        print_json({"photos": counts, "problems": [problem.as_dict() for problem in problems]})
-        return 0
-    for split, of_class in counts.items():
-        print(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in of_class.items()))
-    for problem in problems:
-        print(f"{problem.kind}: {problem.message}")
-    found = "1 problem was found." if len(problems) == 1 else f"{len(problems):,} problems were found."
-    print(found if problems else "Nothing wrong was found.")
-    return 0
-
-
-def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Draw or fetch photos to start with."""
-    from catdog import samples
-
-    folder = Path(arguments.folder)
-    require_empty(folder)
-    progress = progress_on(console)
-
-    def on_progress(done: int, total: int | None) -> None:
-        progress({"event": "progress", "done": done, "total": total, "per_second": 0})
-
-    try:
-        progress({"event": "phase", "phase": "drawings" if arguments.kind == "drawings" else "tutorial"})
-        if arguments.kind == "drawings":
-            samples.draw_photo_set(folder, seed=arguments.seed, on_progress=on_progress)
-        else:
-            samples.fetch_tutorial_photos(folder, on_progress=on_progress)
-    finally:
-        progress.close()
-    print(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
-    return 0
-
-
-def cache_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Print what is kept of photos for later runs, after removing it if asked to."""
-    folder = shelves_folder()
-    if arguments.clear:
-        freed = clear_shelves(folder)
-        print(f"{readable_size(freed)} freed.", file=console if arguments.json else None)
-    shelves = list_shelves(folder)
-    total = sum(shelf.size_bytes for shelf in shelves)
-    if arguments.json:
-        sizes = {"limit_bytes": limit_bytes(), "size_bytes": total}
-        print_json({"folder": str(folder), **sizes, "shelves": [shelf.as_dict() for shelf in shelves]})
-        return 0
-    print(folder)
-    for shelf in shelves:
-        print(shelf_line(shelf))
-    print(f"{readable_size(total)} of at most {readable_size(limit_bytes())} (CATDOG_CACHE_GB sets the limit).")
-    return 0
-
-
-def shelf_line(shelf: ShelfSummary) -> str:
-    """What is on a shelf, how much of it, and when it was last used."""
-    what = shelf.as_dict()
-    kind, image_size = what["kind"] or "unknown", what["image_size"] or "?"
-    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(shelf.used))
-    size = readable_size(shelf.size_bytes)
-    if kind == fingerprints.KIND:
-        return f"{kind}, to find faults by{shelf.photos:>16,} photos  {size:>8}  last used {used}"
-    view = {0: "as they are", 1: "mirrored"}.get(what["view"], "unknown view")
-    return f"{kind:7}  {image_size:>3} pixels  {view:12}  {shelf.photos:>7,} photos  {size:>8}  last used {used}"
-
-
 COMMANDS = {
     "train": train_command,
     "work": work_command,
@@ -387,6 +295,7 @@ COMMANDS = {
     "estimate": trial_command,
     "classify": classify_command,
     "evaluate": evaluate_command,
+    "report": report_command,
     "check": check_command,
     "samples": samples_command,
     "cache": cache_command,

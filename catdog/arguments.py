@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
+from catdog.results import HTML_FILE
 from catdog.runs import H5_FILE
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
@@ -125,6 +126,13 @@ def build_parser() -> Parser:
     evaluate.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
     evaluate.add_argument("data", metavar="DATA", help="A folder of labelled photos.")
     evaluate.add_argument("--json", action="store_true", help="Print the figures as one JSON object.")
+
+    report = commands.add_parser(
+        "report", help="write what a run's evaluation found as one HTML file", allow_abbrev=False
+    )
+    report.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
+    report.add_argument("--out", metavar="FILE", help=f"The HTML file to write; default: {HTML_FILE} in RUN_DIR.")
+    report.add_argument("--json", action="store_true", help="Print the report as one JSON object.")
 
     check = commands.add_parser(
         "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False

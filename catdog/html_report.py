@@ -46,6 +46,8 @@ def write_html(folder: Path, out: Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     report, config = report_of(folder), read_config(folder)
+    if out.is_dir():
+        raise Refused(f"{out} is a folder: name a file for the report.")
     page = template().render(page_content(folder, config, report))
     draft = out.with_name(f".{out.name}")
     try:

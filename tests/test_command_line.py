@@ -61,6 +61,8 @@ WRONG = {
     "folder without photos": (["classify", "starter", "EMPTY"], "There are no photos in"),
     "csv in no folder": (["classify", "starter", "DRAWINGS", "--csv", "nowhere/x.csv"], "can't be written"),
     "evaluate nothing": (["evaluate", "starter", "nowhere"], "There is no folder nowhere"),
+    "report of no run": (["report", "nowhere"], "There is no run in nowhere"),
+    "report of no result": (["report", "EMPTY"], "There is no run in"),
     "check nothing": (["check", "nowhere"], "There is no folder nowhere"),
     "other samples": (["samples", "songs", "x"], "songs"),
     "samples over something": (["samples", "drawings", "DRAWINGS"], "isn't an empty folder"),
