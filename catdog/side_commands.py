@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from catdog import fingerprints
+from catdog.__main__ import LISTS
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_empty
 from catdog.photo_sets import find_photo_set
@@ -44,7 +45,8 @@ def report_command(arguments: argparse.Namespace, console: TextIO) -> int:
 
 def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Read every photo of a folder, and print how many there are and what is wrong."""
-    photo_set = find_photo_set(arguments.data, leave_out=getattr(arguments, "leave_out", ()))
+    corrections = {name: getattr(arguments, name, ()) for name in LISTS}
+    photo_set = find_photo_set(arguments.data, **corrections)
     total = len(photo_set.paths())
     progress = progress_on(console)
     try:
