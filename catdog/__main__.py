@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TextIO
 
-from catdog.arguments import build_parser, build_script_parser
+from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.progress import progress_on
@@ -28,8 +28,6 @@ TASKS = {
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
 }
-# The settings that are given as files, as a sentence about another such file goes on.
-LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 
 

@@ -13,6 +13,9 @@ from catdog.runs import H5_FILE
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
 
+# The settings that are given as files, as a sentence about another such file goes on.
+LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
+
 
 class Parser(argparse.ArgumentParser):
     """Refuses wrong flags in one sentence, without the usage lines."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from catdog import fingerprints
-from catdog.__main__ import LISTS
+from catdog.arguments import LISTS
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_empty
 from catdog.photo_sets import find_photo_set
