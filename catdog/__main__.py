@@ -28,6 +28,7 @@ TASKS = {
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
 }
+EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 
 
@@ -275,7 +276,8 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     for each in left_out:
         print(f"Left out {each.sentence}", file=console)
     if arguments.json:
-        print_json({"model": arguments.model, **figures})
+        # Other programs read this object: it has these keys and no others.
+        print_json({"model": arguments.model, **{key: figures[key] for key in EVALUATE_KEYS}})
         return 0
     print(f"Accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f}, on {figures['photos']:,} photos.")
     width = max(map(len, classifier.class_names))
