@@ -27,7 +27,7 @@ from catdog.runs import found_in, read_config, read_events, read_json, read_stat
 from catdog.settings import SETTINGS, TrainConfig
 
 TEMPLATE_FILE = "report_template.html"
-CHART_WIDTH = 440  # units, which are pixels on a wide screen
+CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone
 # So that a page with all that may be listed stays well below 5 MB.
 MOST_MISTAKES = 48
 MISTAKE_SIDE = 200  # pixels of a picture's longer side
