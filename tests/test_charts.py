@@ -14,8 +14,8 @@ def layers(chart, mark: str) -> list[dict]:
 
 
 def rows_of(chart, layer: dict) -> list[dict]:
-    """A layer's rows of data, which may be those of the whole chart."""
-    rows = chart["datasets"][(layer.get("data") or chart["data"])["name"]]
+    """A layer's rows of data."""
+    rows = chart["datasets"][layer["data"]["name"]]
     return rows if isinstance(rows, list) else rows.to_pylist()
 
 
