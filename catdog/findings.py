@@ -29,8 +29,8 @@ def how_many_right(report: Report) -> str:
         return f"The one {split} photo was {'' if right else 'not '}given its own class."
     if right in (0, photos):
         return f"{'All' if right else 'None'} of the {photos:,} {split} photos were given their own class."
-    were = "was" if right == 1 else "were"
-    return f"{right:,} of the {photos:,} {split} photos {were} given their own class: {percent(report['accuracy'])}."
+    given = "was given its" if right == 1 else "were given their"
+    return f"{right:,} of the {photos:,} {split} photos {given} own class: {percent(report['accuracy'])}."
 
 
 def how_exact(report: Report) -> str:

@@ -27,11 +27,11 @@ from catdog.runs import found_in, read_config, read_events, read_json, read_stat
 from catdog.settings import SETTINGS, TrainConfig
 
 TEMPLATE_FILE = "report_template.html"
-CHART_WIDTH = 440  # units, which are pixels on a wide screen
-# So that a page with all that may be listed stays well below 5 MB.
+CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone
+# So that a page with all that may be listed stays below 5 MB even where no photo can be compressed.
 MOST_MISTAKES = 48
-MISTAKE_SIDE = 200  # pixels of a picture's longer side
-LISTED_SIDE = 144
+MISTAKE_SIDE = 168  # pixels of a picture's longer side
+LISTED_SIDE = 128
 MAP_OPACITY = 0.75
 ABOUT_MAPS = (
     "Beside a photo, in the colours of the classes: which places speak for the label it was given, and which for the "

@@ -71,7 +71,7 @@ def test_all_right_and_none_right():
 
 
 def test_one_right_of_many():
-    sentence = "1 of the 4 validation photos was given their own class: 25.0 %."
+    sentence = "1 of the 4 validation photos was given its own class: 25.0 %."
     assert describe_accuracy(sure_report([0, 0, 1, 1], [0, 1, 0, 0]))[0] == sentence
 
 
