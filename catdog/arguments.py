@@ -46,7 +46,8 @@ def listed_photos(name: str) -> tuple[str, ...]:
 def listed_labels(name: str) -> tuple[tuple[str, str], ...]:
     """The paths and classes in a CSV file without a header, as a setting's value."""
     try:
-        rows = [row for row in csv.reader(io.StringIO(read_list(name))) if row]
+        lines = io.StringIO(read_list(name))
+        rows = [row for row in csv.reader(lines, strict=True) if any(field.strip() for field in row)]
     except csv.Error as error:
         raise argparse.ArgumentTypeError(f"the file {name} can't be read as CSV ({error})") from None
     return checked_list("relabel", rows)

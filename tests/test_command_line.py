@@ -48,7 +48,11 @@ WRONG = {
     "no list of photos": (["train", "DRAWINGS", "--leave-out", "nofile"], "the file nofile can't be read"),
     "a list of other things": (["train", "DRAWINGS", "--leave-out", __file__], "is not among the photos"),
     "no list of labels": (["train", "DRAWINGS", "--relabel", "nofile"], "the file nofile can't be read"),
-    "labels of other things": (["train", "DRAWINGS", "--relabel", __file__], "each with a class, not"),
+    "labels of other things": (
+        ["train", "DRAWINGS", "--relabel", str(REPOSITORY / ".gitignore")],
+        "each with a class, not",
+    ),
+    "labels in no table": (["train", "DRAWINGS", "--relabel", __file__], "can't be read as CSV"),
     "value missing": (["train", "DRAWINGS", "--seed"], "--seed"),
     "backbone": (["train", "DRAWINGS", "--backbone", "nofile"], "There is no backbone nofile"),
     "backbone of another kind": (["train", "DRAWINGS", "--backbone", __file__, "--out", "new/run"], "can load"),
@@ -84,6 +88,17 @@ def test_what_is_wrong_is_said_in_one_sentence_with_status_2(
     # What can only be refused once the backbone is opened comes after a first line of progress.
     assert progress in ([], ["Looking through the photos ..."])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_list_of_labels_has_whole_quotes_and_may_have_blank_lines(drawings, tmp_path, capfd):
+    listed = tmp_path / "list.csv"
+    path = photos_below(drawings / "train/cats")[0].relative_to(drawings)
+    listed.write_text(f'\n"{path}",dogs\r\n  \n')
+    assert main(["check", str(drawings), "--relabel", str(listed), "--json"]) == 0
+    assert one_json_object(capfd.readouterr().out)["photos"]["train"] == {"cats": 23, "dogs": 25}
+    listed.write_text(f'{path},"dogs')
+    assert main(["check", str(drawings), "--relabel", str(listed)]) == 2
+    assert "can't be read as CSV (unexpected end of data)" in capfd.readouterr().err
 
 
 def test_the_module_trains_and_prints_one_object(drawings, tmp_path):

@@ -13,7 +13,7 @@ from catdog.pages.words import plain
 from catdog.photo_sets import find_photo_set
 
 KEPT, REFUSAL = "corrections", "correction_refusal"  # in the session's state
-LISTED = 20
+LISTED = 10  # at once
 
 
 def corrections_of(folder: Path) -> dict[str, str | None]:
@@ -92,7 +92,7 @@ def names_in(folder: Path, paths: Sequence[Path]) -> list[str]:
 
 
 def show_left_out(folder: Path) -> None:
-    """How many photos are left out and how many count as another class, and the way back."""
+    """How many photos are left out and how many count as another class, which ones, and the ways back."""
     left_out, relabelled = left_out_of(folder), relabelled_of(folder)
     if not left_out and not relabelled:
         return
@@ -102,12 +102,34 @@ def show_left_out(folder: Path) -> None:
     if relabelled:
         one = len(relabelled) == 1
         words.append("1 photo counts as another class" if one else f"{len(relabelled):,} photos count as another class")
-    lines = [f"- {plain(name)}" for name in left_out]
-    lines += [f"- {plain(name)} counts as {plain(class_name)}" for name, class_name in relabelled]
-    listed = "\n".join(lines[:LISTED])
-    more = f"\n\nand {len(lines) - LISTED:,} more" if len(lines) > LISTED else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/visibility_off: {', '.join(words)}", help=f"{listed}{more}")
+        st.markdown(f":material/visibility_off: {', '.join(words)}")
         if st.button("Bring back", icon=":material/undo:", type="tertiary", key="bring_back"):
             bring_back(folder)
             st.rerun()
+    # Its words stay the same, or another number in them would fold it up.
+    icon = ":material/list:"
+    fold = st.expander("Show corrections", icon=icon, key="show_corrections", type="compact", on_change="rerun")
+    if fold.open:
+        with fold:
+            show_each(folder)
+
+
+def show_each(folder: Path) -> None:
+    """Each corrected photo with what becomes of it and the way back, a page of them at a time."""
+    corrections = list(corrections_of(folder).items())
+    pages = -(-len(corrections) // LISTED)
+    page = st.pagination(pages, key=f"corrections_page_{pages}") if pages > 1 else 1
+    for name, class_name in corrections[(page - 1) * LISTED : page * LISTED]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            fate = "left out" if class_name is None else f"counts as {class_name}"
+            st.markdown(plain(f"{name}: {fate}"), width="stretch")
+            st.button(
+                "Undo",
+                icon=":material/undo:",
+                type="tertiary",
+                key=f"undo_correction_{name}",
+                help=f"Lets {plain(name)} count as what it is.",
+                on_click=undo,
+                args=(folder, folder / name),
+            )

@@ -1,5 +1,6 @@
 """Photos whose label may be wrong, each with the ways to put that right for the next training."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ def show_labels(folder: Path, report: dict[str, Any], photos: Path | None) -> No
 
 
 def show_corrections(photos: Path) -> None:
-    """How many photos will count otherwise in the next training, and the way back."""
+    """How many photos will count otherwise in the next training, and the way back; or why the last one will not."""
+    refusal = corrections.take_refusal()
+    if refusal:
+        st.warning(plain(refusal), icon=":material/error:")
     count = len(corrections.left_out_of(photos)) + len(corrections.relabelled_of(photos))
     if not count:
         st.caption("What you change here holds for the next training; the files stay where they are.")
@@ -65,13 +69,17 @@ def show_card(each: dict[str, Any], picture: bytes | None, photos: Path) -> None
     if relabelled or left_out:
         words = "will be left out" if left_out else f"will count as {relabelled}"
         st.markdown(f":material/check: {plain(words)}")
-        st.button("Undo", icon=":material/undo:", key=f"undo_{name}", on_click=corrections.undo, args=(photos, path))
+        if st.button("Undo", icon=":material/undo:", key=f"undo_{name}"):
+            change(lambda: corrections.undo(photos, path))
         return
     with st.container(horizontal=True, gap="xsmall"):
-        st.button(
-            plain(f"Make it {each['label']}"),
-            key=f"relabel_{name}",
-            on_click=corrections.relabel,
-            args=(photos, path, each["label"]),
-        )
-        st.button("Leave out", key=f"without_{name}", on_click=corrections.leave_out, args=(photos, [path]))
+        if st.button(plain(f"Make it {each['label']}"), key=f"relabel_{name}"):
+            change(lambda: corrections.try_to(photos, lambda: corrections.relabel(photos, path, each["label"])))
+        if st.button("Leave out", key=f"without_{name}"):
+            change(lambda: corrections.try_to(photos, lambda: corrections.leave_out(photos, [path])))
+
+
+def change(correct: Callable[[], None]) -> None:
+    """Make a change and draw the whole page anew, whose other side tells what will be trained on."""
+    correct()
+    st.rerun()

@@ -61,7 +61,8 @@ def look_through(folder: Path, version: str) -> None:
     """
     if known_fingerprints(version):
         return
-    paths = find_photo_set(folder).paths()  # also those that were left out: they may be brought back
+    # Also those that were left out, which may be brought back; relabelled, without which a class may have too few.
+    paths = find_photo_set(folder, relabel=corrections.relabelled_of(folder)).paths()
     bar = st.progress(0.0, "Looking through the photos")
 
     def on_progress(done: int, per_second: float) -> None:
@@ -100,7 +101,7 @@ def show_problems(photo_set: PhotoSet, problems: list[Problem], version: str) ->
     if not fold.open:
         return
     with fold:
-        refusal = corrections.take_refusal()
+        refusal = st.session_state.pop("leave_out_refusal", None)
         if refusal:
             st.warning(plain(refusal), icon=":material/error:")
         for kind in KINDS:
@@ -139,6 +140,8 @@ def show_kind(kind: str, problems: list[Problem], photo_set: PhotoSet, version: 
 def try_to_leave_out(folder: Path, unwanted: list[Path]) -> None:
     """Leave photos out before the page is drawn anew, or keep the reason why that can't be done for it to say."""
     corrections.try_to(folder, lambda: corrections.leave_out(folder, unwanted))
+    # Taken at once, so that no side of the page says what was asked for on the other.
+    st.session_state["leave_out_refusal"] = corrections.take_refusal()
     # Its heading will have another number, which would fold it up.
     st.session_state[FOLD] = True
 

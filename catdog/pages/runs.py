@@ -198,7 +198,8 @@ def written(value: Any) -> str:
         return decimal(value)
     if not isinstance(value, tuple):
         return str(value)
-    return f"{len(value):,}: {', '.join(value[:3])}{', ...' if len(value) > 3 else ''}" if value else "none"
+    first = ", ".join(each if isinstance(each, str) else " as ".join(each) for each in value[:3])
+    return f"{len(value):,}: {first}{', ...' if len(value) > 3 else ''}" if value else "none"
 
 
 def unique_names(chosen: list[jobs.Job]) -> dict[str, jobs.Job]:
