@@ -121,7 +121,11 @@ def test_every_freeze_depth_trains_only_what_comes_after(drawings, tmp_path, fre
     assert learned - {"fine", "optimizer"} == {*after, "logits"}
 
 
-def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch):
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch, arithmetic):
+    # Where the processor hasn't got bfloat16, TensorFlow passes over the switch.
+    monkeypatch.setattr(training, "processor_has_bfloat16", lambda: True)
+    monkeypatch.setattr(activations, "choose_arithmetic", lambda *arguments: arithmetic)
     config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.0001, head_epochs=1)
     kept = train(config, tmp_path / "kept")
     monkeypatch.setattr(training, "make_room", lambda needed, parent: False)
@@ -139,13 +143,13 @@ def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tm
 
 def test_mirroring_shows_two_views(drawings, tmp_path, monkeypatch):
     seen = []
-    batch = activations.KeptActivations.batch
+    load = activations.KeptActivations.load
 
     def watch(self, indices, views):
         seen.append((len(self.views), set(views.tolist())))
-        return batch(self, indices, views)
+        return load(self, indices, views)
 
-    monkeypatch.setattr(activations.KeptActivations, "batch", watch)
+    monkeypatch.setattr(activations.KeptActivations, "load", watch)
     plain = train(small_config(drawings), tmp_path / "plain")
     assert {arrays for arrays, _ in seen} == {1}
     mirrored = train(small_config(drawings, augment="mirror"), tmp_path / "mirrored")
