@@ -14,9 +14,10 @@ from typing import Any, TextIO
 
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.progress import progress_on
-from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
+from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of

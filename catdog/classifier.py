@@ -13,8 +13,9 @@ import numpy as np
 
 from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
+from catdog.json_files import read_json
 from catdog.photos import ReadPhoto, read_ahead
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, read_json
+from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 
 FORMAT = 1

@@ -12,7 +12,8 @@ from typing import Any
 from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
-from catdog.runs import Run, read_config, write_json
+from catdog.json_files import write_json
+from catdog.runs import Run, read_config
 from catdog.settings import OF_THE_PHOTOS, TrainConfig
 from catdog.shelves import RECORD, size_of
 

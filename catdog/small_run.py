@@ -22,22 +22,13 @@ from catdog.classifier import Classifier, build_classifier
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
 from catdog.learning import Learning
+from catdog.outcome import evaluate, save
 from catdog.photo_sets import find_photo_set, labels_of
+from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
 from catdog.runs import Run
 from catdog.settings import TrainConfig
 from catdog.shelves import shelves_folder
-from catdog.training import (
-    EXTRACTED_SPLITS,
-    Setup,
-    choose_backbone,
-    digest_photos,
-    evaluate,
-    fine_tune_phase,
-    head_phase,
-    make_deterministic,
-    prepare_extraction,
-    save,
-)
+from catdog.training import fine_tune_phase, head_phase, prepare_extraction
 
 # How long each part of the small run goes on, once it is warm.
 FEATURES_SECONDS = 1.5

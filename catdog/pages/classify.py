@@ -10,9 +10,10 @@ from catdog import jobs
 from catdog.charts import CLASS_COLOURS
 from catdog.errors import CatdogError
 from catdog.figures import percent
+from catdog.json_files import found_in, read_json
 from catdog.pages.words import moment, plain
 from catdog.photos import ENDINGS, MAX_BYTES, small_jpeg
-from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
+from catdog.runs import INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED
 
 CARD_WIDTH = 320  # pixels of a card's picture

@@ -13,9 +13,10 @@ from catdog.course import Course
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
+from catdog.json_files import found_in, read_json
 from catdog.pages.result_view import show_result
 from catdog.pages.words import name_of, plain
-from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_json
+from catdog.runs import H5_FILE, KERAS_FILE, read_config
 from catdog.sparklines import sparkline
 
 POLL_SECONDS = 1.0
