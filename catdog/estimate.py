@@ -98,7 +98,8 @@ def expected(measurement: dict[str, Any], config: TrainConfig) -> Expectation | 
         parts["head"] = phase_seconds(seconds["head"], config.head_epochs, photos)
         if fine_tunes:
             parts["fine-tuning"] = phase_seconds(seconds["fine-tune"], config.fine_tune_epochs, photos)
-        parts["end"] = seconds["end"] + seconds["test_photo"] * photos.get("test", 0)
+        labels = seconds["label"] * (photos["train"] + photos["validation"])
+        parts["end"] = seconds["end"] + labels + seconds["test_photo"] * photos.get("test", 0)
         return Expectation({name: float(part) for name, part in parts.items()}, memory_bytes(measurement, fine_tunes))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
