@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catdog.figures import counted, percent, short_loss
+from catdog.results import count_right
 
 Report = dict[str, Any]
 
@@ -24,7 +25,7 @@ def describe_accuracy(report: Report) -> list[str]:
 def how_many_right(report: Report) -> str:
     """The accuracy, with the count of photos behind it."""
     photos, split = report["photos"], report["split"]
-    right = sum(row[label] for label, row in enumerate(report["confusion"]))
+    right = count_right(report)
     if photos == 1:
         return f"The one {split} photo was {'' if right else 'not '}given its own class."
     if right in (0, photos):

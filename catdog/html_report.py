@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from catdog.advice import read_curves
 from catdog.chart_svg import draw_svg
-from catdog.charts import CLASS_COLOURS, learning_chart
+from catdog.charts import class_colours, learning_chart
 from catdog.curves import learning_curves
 from catdog.errors import Refused
 from catdog.figures import counted, decimal, percent, short_loss
@@ -23,7 +23,7 @@ from catdog.jobs import ACTIVE_STATES, counts_of, label_of
 from catdog.json_files import found_in, read_json
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
-from catdog.results import REPORT_FILE, read_maps, read_report
+from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import read_config, read_events, read_status
 from catdog.settings import SETTINGS, TrainConfig
 
@@ -99,7 +99,7 @@ def page_content(folder: Path, config: TrainConfig, report: dict[str, Any]) -> d
         "title": label_of(folder) or name_of(folder),
         "subtitle": f"{' or '.join(names)}: what the run learned, judged on {counted(report['photos'], 'photo')}",
         "class_names": names,
-        "colours": colours_of(names),
+        "colours": class_colours(names),
         "figures": figures_of(report),
         "confusion": [[f"{count:,}" for count in row] for row in report["confusion"]],
         "classes": [class_row(each) for each in report["classes"]],
@@ -121,11 +121,6 @@ def name_of(folder: Path) -> str:
         return f"Run of {began.tm_mday} {time.strftime('%B %Y, %H:%M', began)}"
     except (ValueError, OverflowError, OSError):
         return f"Run {folder.resolve().name}"
-
-
-def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Each class's colour, by its index."""
-    return {name: CLASS_COLOURS[index % len(CLASS_COLOURS)] for index, name in enumerate(names)}
 
 
 def figures_of(report: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -166,7 +161,7 @@ def draw_charts(config: TrainConfig, curves: Any, report: dict[str, Any]) -> dic
 def photos_of(folder: Path, config: TrainConfig, report: dict[str, Any]) -> dict[str, Any]:
     """The listed photos with their pictures, and what is said about them."""
     maps = read_maps(folder)
-    colours = colours_of(report["class_names"])
+    colours = class_colours(report["class_names"])
     listed = {
         "mistakes": [(each, each["class"], MISTAKE_SIDE) for each in report["mistakes"][:MOST_MISTAKES]],
         "border": [(each, each["against"], MISTAKE_SIDE) for each in report["border"]],
@@ -188,7 +183,7 @@ def photos_of(folder: Path, config: TrainConfig, report: dict[str, Any]) -> dict
 
 def describe_mistakes(report: dict[str, Any]) -> str:
     """How many mistakes there are, and which of them follow."""
-    wrong = report["photos"] - sum(row[index] for index, row in enumerate(report["confusion"]))
+    wrong = report["photos"] - count_right(report)
     if wrong <= 0:
         return "There are none."
     order = f"{counted(wrong, 'photo')} {'was' if wrong == 1 else 'were'} given another class than their own"

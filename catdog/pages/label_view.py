@@ -9,7 +9,7 @@ import streamlit as st
 from catdog.figures import percent
 from catdog.findings import describe_wrong_labels
 from catdog.pages import corrections
-from catdog.pages.mistake_view import Wanted, pictures_of, version_of
+from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import plain
 
 SHOWN_AT_ONCE = 12
