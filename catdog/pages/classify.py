@@ -156,7 +156,8 @@ def probability_bars(label: str, probabilities: dict[str, float]) -> str:
             f"<span>{html.escape(name)}</span>"
             f'<span style="font-variant-numeric:tabular-nums">{percent(probability)}</span></div>'
             '<div style="height:8px;border-radius:4px;background:rgba(128,128,128,.2);margin:2px 0 8px">'
-            f'<div style="height:8px;border-radius:4px;width:{probability * 100:.1f}%;background:{colours[name]}"></div></div>'
+            f'<div style="height:8px;border-radius:4px;width:{probability * 100:.1f}%;background:{colours[name]}">'
+            "</div></div>"
         )
     return f'<div style="font-size:0.95rem">{"".join(rows)}</div>'
 
