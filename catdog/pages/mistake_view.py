@@ -81,10 +81,11 @@ def choose_cell(folder: Path, report: dict[str, Any]) -> str:
 
     if len(names) <= MOST_CLASSES_IN_TABLE:
         with st.container(gap="xsmall"):
+            st.caption("Rows: what the photos are. Columns: what they were taken for. A number opens its photos.")
             with st.container(horizontal=True, gap="xsmall"):
-                st.markdown(":gray[class]", width=CELL_WIDTH)
+                st.markdown("", width=CELL_WIDTH)
                 for name in names:
-                    st.markdown(f":gray[taken for {plain(name)}]", width=CELL_WIDTH)
+                    st.markdown(f"**{plain(name)}**", width=CELL_WIDTH)
             for row, name in enumerate(names):
                 with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
                     st.markdown(f"**{plain(name)}**", width=CELL_WIDTH)
@@ -144,7 +145,7 @@ def legend(shown: Sequence[Shown], class_names: Sequence[str]) -> str:
         f'<rect width="12" height="12" fill="{colours[name]}"/></svg>'
         for index, name in enumerate(names)
     ]
-    return " ".join(f"{square} speaks for {plain(name)}" for square, name in zip(squares, names, strict=True))
+    return " &emsp; ".join(f"{square} speaks for {plain(name)}" for square, name in zip(squares, names, strict=True))
 
 
 def show_cards(folder: Path, shown: Sequence[Shown], report: dict[str, Any], photos: Path, with_maps: bool) -> None:
