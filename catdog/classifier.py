@@ -17,6 +17,7 @@ from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
 from catdog.json_files import read_json
 from catdog.photos import ReadPhoto, read_ahead
+from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 
@@ -48,7 +49,7 @@ class Prediction:
     def error(self) -> str | None:
         """A sentence that names the photo and the reason why it could not be read."""
         name = "The photo" if isinstance(self.source, bytes) else self.source
-        return None if self.reason is None else f"{name}: {self.reason}."
+        return None if self.reason is None else one_line(f"{name}: {self.reason}.")
 
 
 class Classifier:

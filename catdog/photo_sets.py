@@ -11,6 +11,7 @@ import numpy as np
 
 from catdog.errors import Refused
 from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
+from catdog.plain_text import one_line
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -44,7 +45,7 @@ class LeftOut(NamedTuple):
     @property
     def sentence(self) -> str:
         """What to tell a person about it."""
-        return f"{self.path}: {self.reason}."
+        return one_line(f"{self.path}: {self.reason}.")
 
 
 @dataclass(frozen=True)
