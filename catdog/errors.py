@@ -25,3 +25,7 @@ class Failed(CatdogError):
 
 class Stopped(CatdogError):
     """Raised when somebody asked the work to stop before there was anything worth keeping."""
+
+
+class UnreadablePhoto(Exception):
+    """A file that is no photo, or a broken one; its text is the reason, to be put behind the file's name."""
