@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.folders import require_replaceable
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.plain_text import say
@@ -248,8 +249,7 @@ def csv_file(name: str | None) -> Iterator[TextIO | None]:
         yield None
         return
     path = Path(name)
-    if path.is_dir():
-        raise Refused(f"{name} is a folder: name a file for the CSV.")
+    require_replaceable(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
