@@ -12,8 +12,9 @@ from catdog.pages.corrections import left_out_of, relabelled_of, show_left_out
 from catdog.pages.photo_grid import example_pictures, show_grid
 from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
 from catdog.pages.uploads import LAYOUT_WORDS, from_upload
-from catdog.pages.words import plain
+from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import PhotoSet, find_photo_set, require_folder
+from catdog.plain_text import one_line
 from catdog.problems import Problem
 from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
@@ -93,11 +94,16 @@ def suggested_folders() -> list[str]:
             found += [path.parent for path in root.glob(pattern) if path.is_dir() and is_allowed(path)]
     here = Path.cwd()
     names = [str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found]
-    hidden = [name for name in names if any(part.startswith(".") and part != "." for part in Path(name).parts)]
+    # Also those whose names can't be shown, as one that is no UTF-8.
+    hidden = [
+        name
+        for name in names
+        if any(part.startswith(".") and part != "." for part in Path(name).parts) or one_line(name) != name
+    ]
     return sorted(set(names) - set(hidden), key=lambda name: (name != "data", name))[:50]
 
 
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos", hash_funcs=HASH_OF_NAMES)
 def link_out(folder: Path, version: str) -> Path | None:
     """The first link in a folder that leads out of the allowed roots, before anything behind it is read."""
     return find_link_out(folder)
@@ -165,7 +171,7 @@ def folder_changed(path: Path) -> int:
 
 
 # Each is kept for as long as the version is the same, and for some minutes in case it did not tell.
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos", hash_funcs=HASH_OF_NAMES)
 def read_photo_set(
     folder: Path, seed: int, left_out: tuple[str, ...], relabelled: tuple[tuple[str, str], ...], version: str
 ) -> PhotoSet:
