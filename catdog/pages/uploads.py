@@ -88,7 +88,7 @@ def add_upload() -> None:
     if not archive and not files:
         st.caption(f"With {LAYOUT_WORDS} inside. Other class names work too.")
         return
-    name = Path(archive.name).stem if archive else Path(files[0].name).parts[0]
+    name = Path(archive.name).stem if archive else next(iter(Path(files[0].name).parts), "")
     with st.spinner("Unpacking the photos"):
         folder = unpack_upload(name, archive, files)
     st.session_state["uploads"] = [*own_uploads(), folder]
