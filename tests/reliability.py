@@ -1,6 +1,7 @@
 """What is tried on Catdog, as rows: each is tested as it stands, and the table in docs/reliability.md is made of them.
 
-`python tests/reliability.py` writes the table anew; a test says when it is no longer what the tests check.
+`python tests/reliability.py` writes the table anew; a test says when it is no longer what the tests check. For another
+kind of input there is a module with CASES, a line in `sections`, and a place between two marks in the document.
 """
 
 import contextlib
