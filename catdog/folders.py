@@ -1,6 +1,7 @@
 """The folders that Catdog keeps files in, and what must hold before files are put into one."""
 
 import os
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -43,26 +44,35 @@ def is_allowed(path: Path) -> bool:
 
 
 def find_link_out(folder: Path) -> Path | None:
-    """The first link in a folder that leads out of the allowed roots, also one behind a link that doesn't."""
-    known: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        for path in (Path(parent, name) for name in sorted(folders + names)):
-            if path.is_symlink() and not is_allowed(path):
+    """A link in a folder that leads out of the allowed roots, also one behind a link that doesn't; None without one."""
+    waiting, known = [folder], set()
+    while waiting:
+        for path in entries_of(waiting.pop()):
+            if os.path.islink(path) and not is_allowed(path):  # noqa: PTH114 - it never raises
                 return path
-        # Each folder is looked into once, whatever links lead back to it.
-        folders[:] = [name for name in folders if is_new(Path(parent, name), known)]
+            place = place_of(path)
+            # Each folder is looked into once, whatever links lead back to it.
+            if place and place not in known:
+                known.add(place)
+                waiting.append(path)
     return None
 
 
-def is_new(folder: Path, known: set[tuple[int, int]]) -> bool:
-    """Whether a folder is none of those that are known, of which it then is one."""
+def entries_of(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where it can't be looked into, as whoever reads its photos will say."""
     try:
-        found = folder.stat()
+        return sorted(folder.iterdir())
     except OSError:
-        return False
-    before = len(known)
-    known.add((found.st_dev, found.st_ino))
-    return len(known) > before
+        return []
+
+
+def place_of(path: Path) -> tuple[int, int] | None:
+    """What tells a folder from all others, by whichever path it was reached; None for what is no folder."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
 
 
 def require_replaceable(path: Path) -> None:

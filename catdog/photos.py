@@ -36,6 +36,7 @@ READ_AHEAD = 64
 PHOTO_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split())
 JPEG_QUALITY = 85
 CUT_OFF = "the file is cut off or damaged"
+NO_MEMORY = "it needs more memory than there is"
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # EXIF orientation (tag 0x0112) -> what brings the picture upright; 1 is upright already.
 ORIENTATION_TAG = 0x0112
@@ -149,7 +150,11 @@ def decoded(content: bytes, reduced_to: int | None = None) -> Iterator[Decoded]:
     Its memory counts as taken until the block ends. Raises `UnreadablePhoto` with the reason.
     """
     with ExitStack() as held:
-        yield decode(content, reduced_to, held)
+        found = decode(content, reduced_to, held)
+        try:
+            yield found
+        except MemoryError:
+            raise UnreadablePhoto(NO_MEMORY) from None
 
 
 def decode(content: bytes, reduced_to: int | None, held: ExitStack) -> Decoded:
@@ -173,7 +178,7 @@ def decode(content: bytes, reduced_to: int | None, held: ExitStack) -> Decoded:
     except UnidentifiedImageError:
         raise UnreadablePhoto(describe_content(content)) from None
     except MemoryError:
-        raise UnreadablePhoto("it needs more memory than there is") from None
+        raise UnreadablePhoto(NO_MEMORY) from None
     except Exception as error:  # Decoders raise whatever they like on broken input.
         raise UnreadablePhoto(describe_damage(error)) from None
 

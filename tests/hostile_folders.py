@@ -56,16 +56,21 @@ def with_link(name: str, target: str) -> Callable[[Path], str]:
     return make
 
 
-def link_out(*links: tuple[str, str]) -> Callable[[Path], str]:
-    """What the page says of photos with such links, where it may read one folder alone, which has two sets in it."""
+def link_out(*links: tuple[str, str], closed: str = "photos/a") -> Callable[[Path], str]:
+    """What the page says of photos with such links, where it may read one folder alone, which has two sets in it.
+
+    A folder is closed to all but root.
+    """
 
     def make(folder: Path) -> str:
         allowed = photo_set(folder / "allowed")
         place(folder, "allowed/other/cats/1.png", "secret/cats/1.png")
         for name, target in links:
             (folder / "allowed" / name).symlink_to(target)
+        (folder / "allowed" / closed).mkdir(mode=0)
         with mock.patch.dict(os.environ, {"CATDOG_FOLDERS": str(folder / "allowed")}):
             found = find_link_out(allowed)
+        (folder / "allowed" / closed).chmod(0o700)
         return f"{found.name} is refused, as a link that leads out" if found else "its photos are found"
 
     return make
@@ -214,6 +219,12 @@ CASES = [
         "each folder once",
         "its photos are found",
         link_out(("photos/birds", "../other"), ("other/back", "../photos"), ("other/self", ".")),
+    ),
+    Case(
+        "a link out, beside a folder without permission",
+        NO_LINK,
+        "x.png is refused, as a link that leads out",
+        link_out(("photos/cats/x.png", "../../../secret/cats/1.png"), closed="photos/birds"),
     ),
     Case(
         "a path out, typed on the page",

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 from hostile_images import CASES, drawn_over, jpeg_with, png_with, segment
 from pictures import draw_noise, draw_quarters, encoded
+from PIL import Image, ImageFile
 from reliability import case_ids, check, tried
 
 from catdog import decoding_limits, photos
@@ -130,6 +131,17 @@ def test_photos_are_read_ahead_where_there_is_room_for_one_alone(monkeypatch):
     monkeypatch.setattr(photos, "ROOM", Room(1))
     found = list(read_ahead([encoded(draw_quarters(), kind) for kind in ("PNG", "JPEG", "WEBP")] * 20, 32))
     assert [photo.reason for photo in found] == [None] * 60
+
+
+@pytest.mark.parametrize("where", ["load", "resize"])
+def test_a_photo_for_which_there_is_no_memory_is_left_out(where, monkeypatch):
+    def fail(*_, **__):
+        raise MemoryError
+
+    content = encoded(draw_quarters(), "BMP")
+    monkeypatch.setattr(ImageFile.ImageFile if where == "load" else Image.Image, where, fail)
+    with pytest.raises(UnreadablePhoto, match="it needs more memory than there is"):
+        read_photo(content, 32)
 
 
 def test_nothing_is_decoded_while_there_is_no_room(monkeypatch):
