@@ -1,7 +1,6 @@
 """The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
-import csv
 import os
 import shutil
 import sys
@@ -14,6 +13,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TextIO
 
 from catdog.arguments import LISTS, build_parser, build_script_parser
+from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
@@ -210,18 +210,18 @@ def left_out_of(run: Run) -> list[LeftOut]:
 def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Classify photos, and print each answer as soon as it is there, or all of them as JSON."""
     paths = [path for argument in arguments.photos for path in photo_paths(argument)]
-    with answers_csv(arguments.csv) as write:
+    with csv_file(arguments.csv) as file:
         from catdog.classifier import load_classifier
 
         classifier = load_classifier(arguments.model)
-        write("path", "label", "verdict", *(f"probability_{name}" for name in classifier.class_names), "error")
+        add_row = answers_writer(file, classifier.class_names) if file else None
         answers = []
         predictions = classifier.classify(paths, arguments.unsure_below)
         for path, found in zip(paths, predictions, strict=True):
             answer = {"path": path, "label": found.label, "probabilities": found.probabilities}
             answer |= {"verdict": found.verdict, "error": found.error}
-            numbers = found.probabilities or dict.fromkeys(classifier.class_names, "")
-            write(path, found.label or "", found.verdict or "", *numbers.values(), found.error or "")
+            if add_row:
+                add_row(path, found.label, found.verdict, found.probabilities, found.error)
             if arguments.json:
                 answers.append(answer)
             elif found.error:
@@ -259,10 +259,10 @@ def photo_paths(argument: str) -> list[str]:
 
 
 @contextmanager
-def answers_csv(name: str | None) -> Iterator[Callable[..., None]]:
-    """What writes a row to the CSV file of that name; the file appears whole at the end, or not at all."""
+def csv_file(name: str | None) -> Iterator[TextIO | None]:
+    """The open CSV file of that name, which appears whole at the end or not at all; None where there is no name."""
     if name is None:
-        yield lambda *row: None
+        yield None
         return
     path = Path(name)
     if path.is_dir():
@@ -274,8 +274,7 @@ def answers_csv(name: str | None) -> Iterator[Callable[..., None]]:
         raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
     try:
         with file:
-            writer = csv.writer(file, lineterminator="\n")
-            yield lambda *row: writer.writerow(row)
+            yield file
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
