@@ -13,6 +13,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from catdog.backbone import STARTER_FILE, load_backbone_file
+from catdog.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
 from catdog.classifier import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.json_files import read_json, write_json
@@ -21,9 +22,6 @@ from catdog.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, read_config
 
-HEAD_FILE = STARTER_FILE.with_name("starter_head.npz")
-CENTRES_FILE = STARTER_FILE.with_name("starter_centres.npz")
-DESCRIPTION_FILE = STARTER_FILE.with_name("starter_classifier.json")
 # What stands for the photos that were learned from: enough to tell other things by, too few to tell of any photo.
 CENTRES, NEAREST_CENTRES = 256, 3
 
