@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from catdog import fingerprints
 from catdog.arguments import build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.exports import export_command
 from catdog.folders import require_empty
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.problems import check_photos
@@ -385,6 +386,7 @@ COMMANDS = {
     "classify": classify_command,
     "evaluate": evaluate_command,
     "check": check_command,
+    "export": export_command,
     "samples": samples_command,
     "cache": cache_command,
 }

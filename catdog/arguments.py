@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
+from catdog.exports import add_export_arguments
 from catdog.runs import H5_FILE
 from catdog.settings import SETTINGS, checked
 from catdog.trials import QUESTIONS
@@ -109,6 +110,9 @@ def build_parser() -> Parser:
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
     add_leave_out(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+
+    export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)
+    add_export_arguments(export)
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
     samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")

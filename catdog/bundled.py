@@ -17,6 +17,7 @@ from catdog.errors import CatdogError, Refused
 from catdog.runs import INFO_FILE, read_config, read_json, write_json
 
 HEAD_FILE = STARTER_FILE.with_name("starter_head.npz")
+NOTICE_FILE = STARTER_FILE.with_name("NOTICE.md")
 DESCRIPTION_FILE = STARTER_FILE.with_name("starter_classifier.json")
 
 
