@@ -1,12 +1,10 @@
-"""The command line: what each command does, and how it ends."""
+"""The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
 import csv
-import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -14,17 +12,15 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TextIO
 
-from catdog import fingerprints
-from catdog.arguments import build_parser, build_script_parser
+from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import export_command
-from catdog.folders import require_empty
+from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
-from catdog.problems import check_photos
 from catdog.progress import progress_on
-from catdog.runs import H5_FILE, Run, create_run, read_config, read_json, reopen_run, runs_folder
+from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
-from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
+from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
@@ -34,6 +30,7 @@ TASKS = {
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
 }
+EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
 
 
@@ -105,11 +102,6 @@ def send_native_output_to(path: Path) -> None:
     os.close(target)
 
 
-def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(content, ensure_ascii=True))
-
-
 def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Train, and print the result; the exit status tells whether it was stopped."""
     run, config = prepare_run(arguments)
@@ -163,7 +155,7 @@ def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Answer a question about photos and settings before training, and print the answer."""
     config = TrainConfig(**{name: value for name, value in vars(arguments).items() if name in SETTINGS})
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed, config.leave_out)
+    find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     answer = work_on(create_trial(config, arguments.command), config, console, arguments.command)
     if arguments.json:
         print_json(answer)
@@ -182,7 +174,7 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
     else:
         config = TrainConfig(**given)
     check_backbone_name(config.backbone)
-    find_photo_set(config.data, config.seed, config.leave_out)
+    find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     if getattr(arguments, "also_write", None) and not os.access(".", os.W_OK):
         raise Refused("The working folder can't be written, so no cat_dog_classifier.h5 can be put there.")
     if arguments.resume:
@@ -197,8 +189,8 @@ def resumed_config(folder: Path, given: dict[str, Any]) -> TrainConfig:
     config = read_config(folder)
     for name, value in given.items():
         before = getattr(config, name)
-        if name == "leave_out" and value != before:
-            raise Refused(f"The run in {folder} began with another list of photos to leave out than --leave-out names.")
+        if name in LISTS and value != before:
+            raise Refused(f"The run in {folder} began with another list of photos to {LISTS[name]} names.")
         if name != "data" and value != before:
             raise Refused(f"The run in {folder} began with --{name.replace('_', '-')} {before}, not {value}.")
     # The photos may have moved; that they are the same ones is checked by their content.
@@ -286,7 +278,8 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     for each in left_out:
         print(f"Left out {each.sentence}", file=console)
     if arguments.json:
-        print_json({"model": arguments.model, **figures})
+        # Other programs read this object: it has these keys and no others.
+        print_json({"model": arguments.model, **{key: figures[key] for key in EVALUATE_KEYS}})
         return 0
     print(f"Accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f}, on {figures['photos']:,} photos.")
     width = max(map(len, classifier.class_names))
@@ -294,87 +287,6 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     for name, row in zip(classifier.class_names, figures["confusion"], strict=True):
         print(f"{name:>{width}}  " + "  ".join(f"{count:>{width}}" for count in row))
     return 0
-
-
-def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Read every photo of a folder, and print how many there are and what is wrong."""
-    photo_set = find_photo_set(arguments.data, leave_out=getattr(arguments, "leave_out", ()))
-    total = len(photo_set.paths())
-    progress = progress_on(console)
-    try:
-        progress({"event": "phase", "phase": "photos"})
-        photo_set, problems = check_photos(
-            photo_set,
-            TrainConfig().seed,
-            lambda done, rate: progress({"event": "progress", "done": done, "total": total, "per_second": rate}),
-        )
-    finally:
-        progress.close()
-    counts = photo_set.counts()
-    if arguments.json:
-        print_json({"photos": counts, "problems": [problem.as_dict() for problem in problems]})
-        return 0
-    for split, of_class in counts.items():
-        print(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in of_class.items()))
-    for problem in problems:
-        print(f"{problem.kind}: {problem.message}")
-    found = "1 problem was found." if len(problems) == 1 else f"{len(problems):,} problems were found."
-    print(found if problems else "Nothing wrong was found.")
-    return 0
-
-
-def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Draw or fetch photos to start with."""
-    from catdog import samples
-
-    folder = Path(arguments.folder)
-    require_empty(folder)
-    progress = progress_on(console)
-
-    def on_progress(done: int, total: int | None) -> None:
-        progress({"event": "progress", "done": done, "total": total, "per_second": 0})
-
-    try:
-        progress({"event": "phase", "phase": "drawings" if arguments.kind == "drawings" else "tutorial"})
-        if arguments.kind == "drawings":
-            samples.draw_photo_set(folder, seed=arguments.seed, on_progress=on_progress)
-        else:
-            samples.fetch_tutorial_photos(folder, on_progress=on_progress)
-    finally:
-        progress.close()
-    print(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
-    return 0
-
-
-def cache_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Print what is kept of photos for later runs, after removing it if asked to."""
-    folder = shelves_folder()
-    if arguments.clear:
-        freed = clear_shelves(folder)
-        print(f"{readable_size(freed)} freed.", file=console if arguments.json else None)
-    shelves = list_shelves(folder)
-    total = sum(shelf.size_bytes for shelf in shelves)
-    if arguments.json:
-        sizes = {"limit_bytes": limit_bytes(), "size_bytes": total}
-        print_json({"folder": str(folder), **sizes, "shelves": [shelf.as_dict() for shelf in shelves]})
-        return 0
-    print(folder)
-    for shelf in shelves:
-        print(shelf_line(shelf))
-    print(f"{readable_size(total)} of at most {readable_size(limit_bytes())} (CATDOG_CACHE_GB sets the limit).")
-    return 0
-
-
-def shelf_line(shelf: ShelfSummary) -> str:
-    """What is on a shelf, how much of it, and when it was last used."""
-    what = shelf.as_dict()
-    kind, image_size = what["kind"] or "unknown", what["image_size"] or "?"
-    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(shelf.used))
-    size = readable_size(shelf.size_bytes)
-    if kind == fingerprints.KIND:
-        return f"{kind}, to find faults by{shelf.photos:>16,} photos  {size:>8}  last used {used}"
-    view = {0: "as they are", 1: "mirrored"}.get(what["view"], "unknown view")
-    return f"{kind:7}  {image_size:>3} pixels  {view:12}  {shelf.photos:>7,} photos  {size:>8}  last used {used}"
 
 
 COMMANDS = {
@@ -385,6 +297,7 @@ COMMANDS = {
     "estimate": trial_command,
     "classify": classify_command,
     "evaluate": evaluate_command,
+    "report": report_command,
     "check": check_command,
     "export": export_command,
     "samples": samples_command,

@@ -1,18 +1,18 @@
 """What the frozen part of the network puts out for each photo: computed once, and kept on disk for other runs."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.arithmetic import bfloat16_switched_on, choose_arithmetic
+from catdog.arithmetic import ARITHMETICS, choose_arithmetic, switched_to
 from catdog.errors import Failed, Stopped
 from catdog.folded import fold
 from catdog.photo_sets import LeftOut, Photo
@@ -26,20 +26,31 @@ NETWORK_BATCH = 32
 ATTEMPTS = 3
 
 
-class Source(Protocol):
+class Source(ABC):
     """Something that training draws batches from."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """How many photos there are."""
-        ...
+
+    @abstractmethod
+    def load(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """What a batch of these photos is made from, each in the given view (0 as it is, 1 mirrored).
+
+        It runs beside the learning, on a thread of its own.
+        """
+
+    def finish(self, loaded: np.ndarray) -> np.ndarray:
+        """The float32 network input, out of what was loaded; it never runs beside the learning."""
+        return loaded
 
     def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """The float32 network input of these photos, each in the given view (0 as it is, 1 mirrored)."""
-        ...
+        """The float32 network input of these photos."""
+        return self.finish(self.load(indices, views))
 
 
 @dataclass
-class KeptActivations:
+class KeptActivations(Source):
     """Activations that were computed before: for each view an array of rows, and each photo's row in it."""
 
     views: list[tuple[np.ndarray, np.ndarray]]
@@ -47,7 +58,7 @@ class KeptActivations:
     def __len__(self) -> int:
         return len(self.views[0][1])
 
-    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+    def load(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         """Copy the photos' rows out of their views."""
         batch = np.empty((len(indices), *self.views[0][0].shape[1:]), np.float32)
         for view, (rows, places) in enumerate(self.views):
@@ -56,7 +67,7 @@ class KeptActivations:
 
 
 @dataclass
-class PhotoPixels:
+class PhotoPixels(Source):
     """The photos themselves, read anew for each batch, for a network of which nothing is frozen."""
 
     photos: Sequence[Photo]
@@ -65,12 +76,11 @@ class PhotoPixels:
     def __len__(self) -> int:
         return len(self.photos)
 
-    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """Read and, where asked, mirror the photos; raises `Failed` where one has gone since training began."""
-        return self.pixels(indices, views).astype(np.float32)
+    def load(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Read and, where asked, mirror the photos, uint8 (n, image_size, image_size, 3).
 
-    def pixels(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """The same as uint8 (n, image_size, image_size, 3)."""
+        Raises `Failed` where one has gone since training began.
+        """
         rows = np.empty((len(indices), self.image_size, self.image_size, 3), np.uint8)
         paths = [self.photos[index].path for index in indices]
         for row, (photo, view) in enumerate(zip(read_ahead(paths, self.image_size), views, strict=True)):
@@ -79,23 +89,33 @@ class PhotoPixels:
             rows[row] = photo.pixels[:, ::-1] if view else photo.pixels
         return rows
 
+    def finish(self, loaded: np.ndarray) -> np.ndarray:
+        """The same as float32."""
+        return loaded.astype(np.float32)
+
 
 @dataclass
-class ComputedActivations:
-    """Activations computed anew for each batch, and rounded as if they had been kept, so that the same is learned."""
+class ComputedActivations(Source):
+    """Activations computed anew for each batch, in the arithmetic and the digits in which they would have been kept."""
 
     photos: PhotoPixels
     run: Callable[[np.ndarray], list[tf.Tensor]]
     dtype: type[np.floating]
+    arithmetic: str = "float32"
 
     def __len__(self) -> int:
         return len(self.photos)
 
-    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """Run the photos through the frozen network; raises `Failed` where one has gone since training began."""
-        pixels = self.photos.pixels(indices, views)
-        parts = [pixels[start : start + NETWORK_BATCH] for start in range(0, len(pixels), NETWORK_BATCH)]
-        return np.concatenate([self.run(part)[0].numpy() for part in parts]).astype(self.dtype).astype(np.float32)
+    def load(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Read the photos; raises `Failed` where one has gone since training began."""
+        return self.photos.load(indices, views)
+
+    def finish(self, loaded: np.ndarray) -> np.ndarray:
+        """Run the photos through the frozen network."""
+        parts = [loaded[start : start + NETWORK_BATCH] for start in range(0, len(loaded), NETWORK_BATCH)]
+        with switched_to(self.arithmetic):
+            rows = np.concatenate([self.run(part)[0].numpy() for part in parts])
+        return rows.astype(self.dtype).astype(np.float32)
 
 
 @dataclass
@@ -138,9 +158,8 @@ class Extraction:
         parent: Path,
         bfloat16: bool = False,
     ):
-        self.run = compiled(network)
-        self.run_fast = compiled(network) if bfloat16 else self.run
-        self.bfloat16 = bfloat16
+        # A network of its own for each, since TensorFlow makes one ready for the arithmetic that it first runs in.
+        self.runs = {name: compiled(network) for name in (ARITHMETICS if bfloat16 else ARITHMETICS[:1])}
         self.image_size = image_size
         self.boundary = boundary
         self.keeps_boundary = boundary is not None
@@ -153,10 +172,12 @@ class Extraction:
 
     def arithmetic(self, photos: Sequence[Photo], precise: bool) -> str:
         """In which arithmetic to run photos: float32 where `precise`, else what is measured to be faster."""
-        if precise or not self.bfloat16:
+        if precise or "bfloat16" not in self.runs:
             return "float32"
         key = f"{self.what['backbone'][:16]} {self.image_size} {' '.join(self.shapes)}"
-        return choose_arithmetic(key, self.run, self.run_fast, lambda: first_pixels(photos, self.image_size))
+        return choose_arithmetic(
+            key, self.runs["float32"], self.runs["bfloat16"], lambda: full_batch(photos, self.image_size)
+        )
 
     def missing_bytes(self, photos: Sequence[Photo], digests: Sequence[str], views: int, precise: bool) -> int:
         """What the disk must take for photos with these digests, besides what is kept of them already."""
@@ -206,9 +227,10 @@ class Extraction:
                 found = self.collect(photos, keys, reasons, taken)
                 if self.boundary and not self.keeps_boundary:
                     source = PhotoPixels(found.photos, self.image_size)
-                    found.boundary = ComputedActivations(source, self.run, boundary_type(precise))
+                    run = self.runs[arithmetic]
+                    found.boundary = ComputedActivations(source, run, boundary_type(precise), arithmetic)
                 return found
-            with bfloat16_switched_on() if arithmetic == "bfloat16" else nullcontext():
+            with switched_to(arithmetic):
                 for batch in read_batches(list(missing.values()), self.image_size):
                     if should_stop():
                         raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
@@ -227,9 +249,8 @@ class Extraction:
     def run_batch(self, photos: list[ReadPhoto], view: int, shelves: list[Shelf], arithmetic: str) -> None:
         """Run a view of photos through the network, and put what comes out on its shelves."""
         if photos:
-            run = self.run_fast if arithmetic == "bfloat16" else self.run
             pixels = np.stack([photo.pixels for photo in photos])
-            outputs = run(pixels[:, :, ::-1] if view else pixels)
+            outputs = self.runs[arithmetic](pixels[:, :, ::-1] if view else pixels)
             for shelf, rows in zip(shelves, outputs[-len(shelves) :], strict=True):
                 shelf.append([photo.digest for photo in photos], rows.numpy())
 
@@ -265,11 +286,14 @@ def boundary_type(precise: bool) -> type[np.floating]:
     return np.float32 if precise else np.float16
 
 
-def first_pixels(photos: Sequence[Photo], image_size: int) -> np.ndarray:
-    """The first NETWORK_BATCH photos that can be read, uint8 (n, image_size, image_size, 3)."""
+def full_batch(photos: Sequence[Photo], image_size: int) -> np.ndarray:
+    """The first NETWORK_BATCH photos that can be read, again and again if there are fewer; empty if there are none.
+
+    uint8 (n, image_size, image_size, 3): a few photos make the same choice of arithmetic as many.
+    """
     batch = next(read_batches(photos, image_size), [])
     pixels = [read.pixels for _, read in batch if read.pixels is not None]
-    return np.array(pixels, np.uint8).reshape(-1, image_size, image_size, 3)
+    return np.array(list(islice(cycle(pixels), NETWORK_BATCH)), np.uint8).reshape(-1, image_size, image_size, 3)
 
 
 def in_memory(kept: KeptActivations) -> KeptActivations:
@@ -292,15 +316,15 @@ def read_batches(photos: Sequence[Photo], image_size: int) -> Iterator[list[tupl
 
 
 def in_batches(source: Source, order: np.ndarray, views: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """The source's batches in that order, each made ready while the one before is worked on."""
+    """The source's batches in that order, each loaded while the one before is worked on."""
     starts = range(0, len(order), batch_size)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="next-batch") as pool:
         waiting = None
         for start in starts:
             rows = slice(start, start + batch_size)
-            following = pool.submit(source.batch, order[rows], views[rows])
+            following = pool.submit(source.load, order[rows], views[rows])
             if waiting:
-                yield waiting.result()
+                yield source.finish(waiting.result())
             waiting = following
         if waiting:
-            yield waiting.result()
+            yield source.finish(waiting.result())

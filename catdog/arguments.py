@@ -1,15 +1,21 @@
 """What can be typed on the command line: the commands and their flags."""
 
 import argparse
+import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
 from catdog.exports import add_export_arguments
+from catdog.results import HTML_FILE
 from catdog.runs import H5_FILE
-from catdog.settings import SETTINGS, checked
+from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
+
+# The settings that are given as files, as a sentence about another such file goes on.
+LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,25 +41,47 @@ def setting_parser(name: str) -> Callable[[str], Any]:
 
 def listed_photos(name: str) -> tuple[str, ...]:
     """The paths in a text file, one a line, as a setting's value."""
+    return checked_list("leave_out", [line for line in read_list(name).split("\n") if line.strip()])
+
+
+def listed_labels(name: str) -> tuple[tuple[str, str], ...]:
+    """The paths and classes in a CSV file without a header, as a setting's value."""
     try:
-        lines = Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape").split("\n")
-        return checked(SETTINGS["leave_out"], [line for line in lines if line.strip()])
+        lines = io.StringIO(read_list(name))
+        rows = [row for row in csv.reader(lines, strict=True) if any(field.strip() for field in row)]
+    except csv.Error as error:
+        raise argparse.ArgumentTypeError(f"the file {name} can't be read as CSV ({error})") from None
+    return checked_list("relabel", rows)
+
+
+def read_list(name: str) -> str:
+    """The text of a file that names photos, whose names may be in any encoding."""
+    try:
+        return Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise argparse.ArgumentTypeError(f"the file {name} can't be read ({error.strerror})") from None
+
+
+def checked_list(name: str, value: list[Any]) -> tuple[Any, ...]:
+    """A list as a setting's value, refused in the way that argparse understands."""
+    try:
+        return checked(SETTINGS[name], value)
     except Refused as error:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
-def add_leave_out(parser: argparse.ArgumentParser) -> None:
-    """Add the flag that names photos not to use."""
+def add_corrections(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name photos not to use, and photos that are to count as another class."""
     help_text = "Text file with photos not to use, one a line, as paths in DATA. Default: none"
     parser.add_argument("--leave-out", metavar="FILE", type=listed_photos, default=argparse.SUPPRESS, help=help_text)
+    help_text = "CSV file with photos that are to count as another class, path,class a row, no header. Default: none"
+    parser.add_argument("--relabel", metavar="FILE", type=listed_labels, default=argparse.SUPPRESS, help=help_text)
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting but the photos, and --json."""
     for name, field in SETTINGS.items():
-        if name in ("data", "leave_out"):
+        if name in OF_THE_PHOTOS:
             continue
         choices = field.metadata.get("choices")
         parser.add_argument(
@@ -63,7 +91,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="|".join(choices) if choices else field.type.__name__.upper().replace("STR", "NAME"),
             help=f"{field.metadata['help']} Default: {field.default}".replace("%", "%%"),
         )
-    add_leave_out(parser)
+    add_corrections(parser)
     parser.add_argument("--json", action="store_true", help="Print the result as one JSON object.")
 
 
@@ -104,11 +132,18 @@ def build_parser() -> Parser:
     evaluate.add_argument("data", metavar="DATA", help="A folder of labelled photos.")
     evaluate.add_argument("--json", action="store_true", help="Print the figures as one JSON object.")
 
+    report = commands.add_parser(
+        "report", help="write what a run's evaluation found as one HTML file", allow_abbrev=False
+    )
+    report.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
+    report.add_argument("--out", metavar="FILE", help=f"The HTML file to write; default: {HTML_FILE} in RUN_DIR.")
+    report.add_argument("--json", action="store_true", help="Print the report as one JSON object.")
+
     check = commands.add_parser(
         "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
     )
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
-    add_leave_out(check)
+    add_corrections(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
 
     export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)

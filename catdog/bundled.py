@@ -14,7 +14,8 @@ import numpy as np
 from catdog.backbone import STARTER_FILE, load_backbone_file
 from catdog.classifier import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
-from catdog.runs import INFO_FILE, read_config, read_json, write_json
+from catdog.json_files import read_json, write_json
+from catdog.runs import INFO_FILE, read_config
 
 HEAD_FILE = STARTER_FILE.with_name("starter_head.npz")
 NOTICE_FILE = STARTER_FILE.with_name("NOTICE.md")

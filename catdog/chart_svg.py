@@ -40,5 +40,11 @@ def draw_svg(chart: dict[str, Any], width: int, name: str) -> str:
     }
     sized = chart | {"width": width, "autosize": {"type": "fit", "contains": "padding"}, "datasets": rows}
     svg = vl_convert.vegalite_to_svg(sized, config=THEME, allowed_base_urls=[])
-    svg = re.sub(r'\bid="|url\(#', lambda found: f"{found[0]}{name}-", svg)
+    # The renderer counts its ids over all that it has drawn; counted anew, the same chart is the same text.
+    places: dict[str, int] = {}
+    svg = re.sub(
+        r'(\bid="|url\(#)([\w-]+)',
+        lambda found: f"{found[1]}{name}-{places.setdefault(found[2], len(places))}",
+        svg,
+    )
     return svg.replace("<svg ", f'<svg role="img" aria-label={quoteattr(chart.get("description", ""))} ', 1)

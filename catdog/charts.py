@@ -65,6 +65,11 @@ class Axis(NamedTuple):
     scale: str = "linear"
 
 
+def class_colours(class_names: Sequence[str]) -> dict[str, str]:
+    """Each class's colour, by its index; with more classes than colours they begin again."""
+    return {name: CLASS_COLOURS[index % len(CLASS_COLOURS)] for index, name in enumerate(class_names)}
+
+
 def learning_chart(
     curves: Curves, measure: str, head_epochs: int, fine_tune_epochs: int = 0, log: bool = False
 ) -> dict[str, Any]:

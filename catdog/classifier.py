@@ -2,19 +2,22 @@
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
 
 from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
+from catdog.json_files import read_json
 from catdog.photos import ReadPhoto, read_ahead
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, read_json
+from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 
 FORMAT = 1
@@ -56,7 +59,11 @@ class Classifier:
         self.info = info
         self.class_names: tuple[str, ...] = tuple(info["class_names"])
         self.image_size: int = info["image_size"]
-        self.run = compiled(model)
+
+    @cached_property
+    def run(self) -> Callable[[np.ndarray], list[tf.Tensor]]:
+        """The network as one compiled function of uint8 photos, made when it is first asked for."""
+        return compiled(self.model)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Float32 probabilities (n, classes) of uint8 photos (n, image_size, image_size, 3)."""

@@ -12,7 +12,8 @@ import tensorflow as tf
 from catdog.bundled import NOTICE_FILE
 from catdog.classifier import RESIZE, Classifier, save_h5, save_keras
 from catdog.folded import fold
-from catdog.runs import INFO_FILE, write_json
+from catdog.json_files import write_json
+from catdog.runs import INFO_FILE
 from catdog.settings import BUNDLED
 
 ONNX_OPSET = 18  # the newest that tf2onnx 1.17 writes

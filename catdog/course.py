@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from catdog.curves import Curves, thinned
+from catdog.json_files import NUMBER, found_in
 from catdog.progress import PHASE_WORDS
-from catdog.runs import NUMBER, WAITING, found_in, read_events
+from catdog.runs import WAITING, read_events
 from catdog.settings import TrainConfig
 
 RECENT_SECONDS = 10.0  # what a figure of speed looks back on

@@ -12,13 +12,14 @@ from typing import Any
 from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
-from catdog.runs import Run, read_config, write_json
-from catdog.settings import TrainConfig
+from catdog.json_files import write_json
+from catdog.runs import Run, read_config
+from catdog.settings import OF_THE_PHOTOS, TrainConfig
 from catdog.shelves import RECORD, size_of
 
 TASK = "estimate"
 # What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.
-DECISIVE = ("data", "leave_out", "backbone", "image_size", "batch_size", "augment", "bfloat16")
+DECISIVE = (*OF_THE_PHOTOS, "backbone", "image_size", "batch_size", "augment", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def expected(measurement: dict[str, Any], config: TrainConfig) -> Expectation | 
         parts["head"] = phase_seconds(seconds["head"], config.head_epochs, photos)
         if fine_tunes:
             parts["fine-tuning"] = phase_seconds(seconds["fine-tune"], config.fine_tune_epochs, photos)
-        parts["end"] = seconds["end"] + seconds["test_photo"] * photos.get("test", 0)
+        labels = seconds["label"] * (photos["train"] + photos["validation"])
+        parts["end"] = seconds["end"] + labels + seconds["test_photo"] * photos.get("test", 0)
         return Expectation({name: float(part) for name, part in parts.items()}, memory_bytes(measurement, fine_tunes))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

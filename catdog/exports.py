@@ -14,7 +14,8 @@ from typing import TextIO
 
 from catdog.errors import Failed, Refused
 from catdog.figures import percent
-from catdog.runs import H5_FILE, KERAS_FILE, write_json
+from catdog.json_files import write_json
+from catdog.runs import H5_FILE, KERAS_FILE
 from catdog.shelves import readable_size
 
 SNIPPETS = Path(__file__).parent / "snippets"

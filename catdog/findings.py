@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from catdog.figures import counted, percent, short_loss
+from catdog.results import count_right
 
 Report = dict[str, Any]
 
@@ -24,13 +25,13 @@ def describe_accuracy(report: Report) -> list[str]:
 def how_many_right(report: Report) -> str:
     """The accuracy, with the count of photos behind it."""
     photos, split = report["photos"], report["split"]
-    right = sum(row[label] for label, row in enumerate(report["confusion"]))
+    right = count_right(report)
     if photos == 1:
         return f"The one {split} photo was {'' if right else 'not '}given its own class."
     if right in (0, photos):
         return f"{'All' if right else 'None'} of the {photos:,} {split} photos were given their own class."
-    were = "was" if right == 1 else "were"
-    return f"{right:,} of the {photos:,} {split} photos {were} given their own class: {percent(report['accuracy'])}."
+    given = "was given its" if right == 1 else "were given their"
+    return f"{right:,} of the {photos:,} {split} photos {given} own class: {percent(report['accuracy'])}."
 
 
 def how_exact(report: Report) -> str:

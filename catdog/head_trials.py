@@ -14,12 +14,14 @@ import numpy as np
 from catdog.activations import Extracted, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.figures import counted, decimal, percent
+from catdog.json_files import write_json
 from catdog.learning import Diverged, compiled_prediction, compiled_step, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
 from catdog.photo_sets import labels_of
-from catdog.runs import Run, write_json
+from catdog.preparation import Setup, prepare
+from catdog.runs import Run
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
-from catdog.training import Setup, extract_splits, head_phase, prepare, require_every_class
+from catdog.training import extract_splits, head_phase, require_every_class
 from catdog.trials import ANSWER_FILE
 
 # Steps with each learning rate, so that a sweep over many photos takes seconds too; at least one epoch.

@@ -13,25 +13,26 @@ from markupsafe import Markup
 
 from catdog.advice import read_curves
 from catdog.chart_svg import draw_svg
-from catdog.charts import CLASS_COLOURS, learning_chart
+from catdog.charts import class_colours, learning_chart
 from catdog.curves import learning_curves
 from catdog.errors import Refused
 from catdog.figures import counted, decimal, percent, short_loss
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.heatmaps import draw_map
 from catdog.jobs import ACTIVE_STATES, counts_of, label_of
+from catdog.json_files import found_in, read_json
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
-from catdog.results import REPORT_FILE, read_maps, read_report
-from catdog.runs import found_in, read_config, read_events, read_json, read_status
+from catdog.results import REPORT_FILE, count_right, read_maps, read_report
+from catdog.runs import read_config, read_events, read_status
 from catdog.settings import SETTINGS, TrainConfig
 
 TEMPLATE_FILE = "report_template.html"
-CHART_WIDTH = 440  # units, which are pixels on a wide screen
-# So that a page with all that may be listed stays well below 5 MB.
+CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone
+# So that a page with all that may be listed stays below 5 MB even where no photo can be compressed.
 MOST_MISTAKES = 48
-MISTAKE_SIDE = 200  # pixels of a picture's longer side
-LISTED_SIDE = 144
+MISTAKE_SIDE = 168  # pixels of a picture's longer side
+LISTED_SIDE = 128
 MAP_OPACITY = 0.75
 ABOUT_MAPS = (
     "Beside a photo, in the colours of the classes: which places speak for the label it was given, and which for the "
@@ -46,6 +47,8 @@ def write_html(folder: Path, out: Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     report, config = report_of(folder), read_config(folder)
+    if out.is_dir():
+        raise Refused(f"{out} is a folder: name a file for the report.")
     page = template().render(page_content(folder, config, report))
     draft = out.with_name(f".{out.name}")
     try:
@@ -96,7 +99,7 @@ def page_content(folder: Path, config: TrainConfig, report: dict[str, Any]) -> d
         "title": label_of(folder) or name_of(folder),
         "subtitle": f"{' or '.join(names)}: what the run learned, judged on {counted(report['photos'], 'photo')}",
         "class_names": names,
-        "colours": colours_of(names),
+        "colours": class_colours(names),
         "figures": figures_of(report),
         "confusion": [[f"{count:,}" for count in row] for row in report["confusion"]],
         "classes": [class_row(each) for each in report["classes"]],
@@ -118,11 +121,6 @@ def name_of(folder: Path) -> str:
         return f"Run of {began.tm_mday} {time.strftime('%B %Y, %H:%M', began)}"
     except (ValueError, OverflowError, OSError):
         return f"Run {folder.resolve().name}"
-
-
-def colours_of(names: Sequence[str]) -> dict[str, str]:
-    """Each class's colour, by its index."""
-    return {name: CLASS_COLOURS[index % len(CLASS_COLOURS)] for index, name in enumerate(names)}
 
 
 def figures_of(report: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -163,7 +161,7 @@ def draw_charts(config: TrainConfig, curves: Any, report: dict[str, Any]) -> dic
 def photos_of(folder: Path, config: TrainConfig, report: dict[str, Any]) -> dict[str, Any]:
     """The listed photos with their pictures, and what is said about them."""
     maps = read_maps(folder)
-    colours = colours_of(report["class_names"])
+    colours = class_colours(report["class_names"])
     listed = {
         "mistakes": [(each, each["class"], MISTAKE_SIDE) for each in report["mistakes"][:MOST_MISTAKES]],
         "border": [(each, each["against"], MISTAKE_SIDE) for each in report["border"]],
@@ -185,7 +183,7 @@ def photos_of(folder: Path, config: TrainConfig, report: dict[str, Any]) -> dict
 
 def describe_mistakes(report: dict[str, Any]) -> str:
     """How many mistakes there are, and which of them follow."""
-    wrong = report["photos"] - sum(row[index] for index, row in enumerate(report["confusion"]))
+    wrong = report["photos"] - count_right(report)
     if wrong <= 0:
         return "There are none."
     order = f"{counted(wrong, 'photo')} {'was' if wrong == 1 else 'were'} given another class than their own"

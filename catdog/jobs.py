@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import Failed, Refused
-from catdog.runs import KERAS_FILE, create_run, found_in, judged, read_json, reopen_run, runs_folder, write_json
+from catdog.json_files import found_in, read_json, write_json
+from catdog.runs import KERAS_FILE, create_run, judged, reopen_run, runs_folder
 from catdog.settings import TrainConfig
 
 LABEL_FILE = "label.json"

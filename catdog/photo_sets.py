@@ -69,11 +69,14 @@ class PhotoSet:
         }
 
 
-def find_photo_set(folder: Path | str, seed: int = 0, leave_out: Collection[str] = ()) -> PhotoSet:
+def find_photo_set(
+    folder: Path | str, seed: int = 0, leave_out: Collection[str] = (), relabel: Collection[tuple[str, str]] = ()
+) -> PhotoSet:
     """The photos to train on and to validate with; raises `Refused` where a folder can't be trained on.
 
     Without a validation folder, each class gives a fifth of its training photos, chosen by the seed. The photos to
-    leave out are paths relative to the folder; one that is not among its photos is refused, since somebody meant it.
+    leave out are paths relative to the folder, and so are those to relabel, each with the class that it is to count as
+    instead; one that is not among the folder's photos is refused, since somebody meant it.
     """
     folder = Path(folder)
     by_split = find_splits(folder)
@@ -83,6 +86,8 @@ def find_photo_set(folder: Path | str, seed: int = 0, leave_out: Collection[str]
     train_folder = by_split["train"]
     class_names = tuple(path.name for path in class_folders(train_folder))
     splits = {split: labelled_photos(path, class_names) for split, path in sorted(by_split.items())}
+    if relabel:
+        splits = relabelled(splits, folder, class_names, relabel, leave_out)
     if leave_out:
         splits = without(splits, folder, class_names, leave_out)
     is_drawn = "validation" not in splits
@@ -97,12 +102,7 @@ def without(
 ) -> dict[str, list[Photo]]:
     """The splits less the photos to leave out; raises `Refused` where one isn't there, or none of a class is left."""
     unwanted = {folder / path for path in leave_out}
-    strangers = sorted(unwanted.difference(photo.path for photos in splits.values() for photo in photos))
-    if strangers:
-        name = strangers[0].relative_to(folder)
-        raise Refused(
-            f"{name} is to be left out but is not among the photos in {folder}: name photos as paths in that folder."
-        )
+    require_known(unwanted, splits, folder, "be left out")
     remaining = {split: [photo for photo in photos if photo.path not in unwanted] for split, photos in splits.items()}
     for split, photos in remaining.items():
         for label in sorted({photo.label for photo in splits[split]} - {photo.label for photo in photos}):
@@ -110,6 +110,49 @@ def without(
                 f"All {split} photos of the class {class_names[label]} in {folder} are left out: leave out fewer."
             )
     return remaining
+
+
+def relabelled(
+    splits: dict[str, list[Photo]],
+    folder: Path,
+    class_names: tuple[str, ...],
+    relabel: Collection[tuple[str, str]],
+    leave_out: Collection[str],
+) -> dict[str, list[Photo]]:
+    """The splits with other labels for some photos; raises `Refused` for what can't be, or leaves a class empty."""
+    wanted: dict[Path, str] = {}
+    for path, class_name in relabel:
+        if wanted.setdefault(folder / path, class_name) != class_name:
+            raise Refused(f"{path} is to count as {wanted[folder / path]} and as {class_name}: name one class.")
+        if class_name not in class_names:
+            raise Refused(
+                f"{path} is to count as {class_name}, but {folder} has the classes {' and '.join(class_names)} only."
+            )
+    require_known(wanted.keys(), splits, folder, "get another label")
+    both = sorted(wanted.keys() & {folder / path for path in leave_out})
+    if both:
+        raise Refused(f"{both[0].relative_to(folder)} is to be left out and to get another label: choose one of them.")
+    changed = {}
+    for split, photos in splits.items():
+        changed[split] = [
+            Photo(path, class_names.index(wanted[path]) if path in wanted else label) for path, label in photos
+        ]
+        for label in sorted({photo.label for photo in photos} - {photo.label for photo in changed[split]}):
+            raise Refused(
+                f"All {split} photos of the class {class_names[label]} in {folder} are to count as another: "
+                "relabel fewer."
+            )
+    return changed
+
+
+def require_known(paths: Collection[Path], splits: dict[str, list[Photo]], folder: Path, purpose: str) -> None:
+    """Raise `Refused` unless these are all among the photos; the purpose completes "is to"."""
+    strangers = sorted(set(paths).difference(photo.path for photos in splits.values() for photo in photos))
+    if strangers:
+        name = strangers[0].relative_to(folder)
+        raise Refused(
+            f"{name} is to {purpose} but is not among the photos in {folder}: name photos as paths in that folder."
+        )
 
 
 def keep_together(photo_set: PhotoSet, groups: Iterable[Collection[Path]], seed: int) -> PhotoSet:

@@ -191,7 +191,7 @@ def answered_chart(answered: list[dict[str, float]]) -> dict[str, Any]:
     return finished(
         layers,
         datasets,
-        "How often right, by share of photos answered",
+        "How often right, by share answered",
         "Line chart: accuracy on the photos whose label is probable enough to be answered, by the share that those are",
     )
 

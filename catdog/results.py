@@ -1,7 +1,7 @@
 """What a run's evaluation left in its folder, read by whoever shows it; the files may have been changed by hand."""
 
 import csv
-import math
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from catdog.runs import read_json
+from catdog.json_files import read_json
 
 REPORT_FILE = "report.json"
 HTML_FILE = "report.html"
@@ -56,6 +56,11 @@ def read_report(folder: Path) -> dict[str, Any]:
     return report if fits(report, SHAPE) and is_consistent(report) else {}
 
 
+def count_right(report: dict[str, Any]) -> int:
+    """How many of a report's photos were given their own class."""
+    return sum(row[place] for place, row in enumerate(report["confusion"]))
+
+
 def fits(value: Any, shape: Any) -> bool:
     """Whether a value read from JSON has a shape as SHAPE writes it."""
     if isinstance(shape, tuple):
@@ -67,7 +72,9 @@ def fits(value: Any, shape: Any) -> bool:
     if isinstance(shape, list):
         return isinstance(value, list) and all(fits(each, shape[0]) for each in value)
     if shape is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # A whole number in JSON may be larger than any float, and one that is no number compares with nothing.
+        return is_number and abs(value) <= sys.float_info.max
     return isinstance(value, shape) and not isinstance(value, bool)
 
 

@@ -16,15 +16,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from catdog.errors import CatdogError, Failed, Refused, Stopped
+from catdog.json_files import NUMBER, TEXT, found_in, read_json, write_json
 from catdog.settings import TrainConfig
 
 FORMAT = 1
 KERAS_FILE = "cat_dog_classifier.keras"
 H5_FILE = "cat_dog_classifier.h5"
 INFO_FILE = "classifier.json"
-# A file name that isn't UTF-8 is written as JSON's own escapes, and read back as it was.
-TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
-NUMBER = (int, float)
 # What each kind of event must hold to be believed, since anyone may have changed the file.
 EVENT_FIELDS: dict[str, dict[str, Any]] = {
     "phase": {"phase": str},
@@ -58,17 +56,6 @@ def new_run_folder() -> Path:
     """A folder name for a new run, which sorts by time, to the microsecond."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{nanoseconds // 1000:06}"
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", **TEXT)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def versions() -> dict[str, str]:
@@ -311,23 +298,6 @@ def end_last_line(path: Path) -> None:
     if path.exists() and not path.read_bytes().endswith(b"\n"):
         with path.open("ab") as file:
             file.write(b"\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where the file is missing, damaged or something else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def found_in(content: dict[str, Any], *keys: str, kind: type | tuple[type, ...]) -> Any:
-    """What stands under nested keys of a file that anyone may have changed; None unless it is of that kind."""
-    value: Any = content
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool) else None
 
 
 def read_config(folder: Path) -> TrainConfig:

@@ -12,10 +12,11 @@ STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 BUNDLED = "starter"  # the name of the backbone, and of the classifier, that come along
 BACKBONES = ("auto", "imagenet", "starter")
 FREEZE_DEPTHS = ("none", *STAGES)
+OF_THE_PHOTOS = ("data", "leave_out", "relabel")  # settings that say nothing about another folder of photos
 
 
 def setting(default: Any, label: str, help_text: str, **bounds: Any) -> Any:
-    """A dataclass field with what a form or a command line must know: `low`, `high`, `choices`, `log`."""
+    """A dataclass field with what a form or a command line must know: `low`, `high`, `choices`, `log`, `pairs`."""
     return field(default=default, metadata={"label": label, "help": help_text, **bounds})
 
 
@@ -27,6 +28,13 @@ class TrainConfig:
     data: str = setting("data", "Photos", "Folder with train and validation, or with one folder per class.")
     # Paths relative to that folder, with forward slashes; a tuple of texts, sorted, each once.
     leave_out: tuple = setting((), "Photos left out", "Photos not to use, as paths in the folder of photos.")
+    # Such paths, each with the name of the class that it is to count as; a tuple of pairs of texts, sorted, each once.
+    relabel: tuple = setting(
+        (),
+        "Corrected labels",
+        "Photos that are to count as another class: paths in the folder of photos, each with the class.",
+        pairs=True,
+    )
     # One of BACKBONES or the path of a backbone file.
     backbone: str = setting(
         "auto",
@@ -121,7 +129,7 @@ class TrainConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, as `config.json` keeps them."""
-        return asdict(self) | {"leave_out": list(self.leave_out)}
+        return asdict(self) | {"leave_out": list(self.leave_out), "relabel": [list(pair) for pair in self.relabel]}
 
 
 SETTINGS: dict[str, Field] = {each.name: each for each in fields(TrainConfig)}
@@ -137,7 +145,7 @@ def checked(each: Field, value: Any) -> Any:
     """The value in the field's own type, from a value or a text; raises `Refused` with the allowed range."""
     limits = each.metadata
     if each.type is tuple:
-        return checked_paths(limits["label"], value)
+        return (checked_labels if limits.get("pairs") else checked_paths)(limits["label"], value)
     if each.type is str:
         if not isinstance(value, str | os.PathLike):
             raise Refused(f"{limits['label']} must be a text, not {value!r}.")
@@ -165,11 +173,33 @@ def checked_paths(label: str, value: Any) -> tuple[str, ...]:
         raise Refused(f"{label} must be a list of paths, not {value!r}.")
     found = set()
     for each in value:
-        path = PurePosixPath(each) if isinstance(each, str) else None
-        if path is None or not path.parts or path.is_absolute() or ".." in path.parts or "\0" in each:
+        path = path_inside(each)
+        if path is None:
             raise Refused(f"{label} must be paths in the folder of photos, not {each!r}.")
-        found.add(str(path))
+        found.add(path)
     return tuple(sorted(found))
+
+
+def checked_labels(label: str, value: Any) -> tuple[tuple[str, str], ...]:
+    """Relative paths, each with a class name, sorted, each pair once; raises `Refused` for what is none."""
+    if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
+        raise Refused(f"{label} must be a list of paths and classes, not {value!r}.")
+    found = set()
+    for each in value:
+        pair = each if isinstance(each, list | tuple) and len(each) == 2 else (None, None)
+        path, class_name = path_inside(pair[0]), pair[1]
+        if path is None or not isinstance(class_name, str) or not class_name.strip():
+            raise Refused(f"{label} must be paths in the folder of photos, each with a class, not {each!r}.")
+        found.add((path, class_name))
+    return tuple(sorted(found))
+
+
+def path_inside(value: Any) -> str | None:
+    """A relative path in its shortest form; None for what is none, or leads out of the folder."""
+    path = PurePosixPath(value) if isinstance(value, str) else None
+    if path is None or not path.parts or path.is_absolute() or ".." in path.parts or "\0" in value:
+        return None
+    return str(path)
 
 
 def check_backbone_name(source: str) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from filelock import FileLock
 
 from catdog.folders import cache_folder
-from catdog.runs import read_json, write_json
+from catdog.json_files import read_json, write_json
 
 FORMAT = 1
 RECORD = np.dtype([("digest", "V32"), ("checksum", "<u4")])

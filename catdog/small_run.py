@@ -22,22 +22,13 @@ from catdog.classifier import Classifier, build_classifier
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
 from catdog.learning import Learning
+from catdog.outcome import evaluate, find_wrong_labels, save, write_page
 from catdog.photo_sets import find_photo_set, labels_of
+from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
 from catdog.runs import Run
 from catdog.settings import TrainConfig
 from catdog.shelves import shelves_folder
-from catdog.training import (
-    EXTRACTED_SPLITS,
-    Setup,
-    choose_backbone,
-    digest_photos,
-    evaluate,
-    fine_tune_phase,
-    head_phase,
-    make_deterministic,
-    prepare_extraction,
-    save,
-)
+from catdog.training import fine_tune_phase, head_phase, prepare_extraction
 
 # How long each part of the small run goes on, once it is warm.
 FEATURES_SECONDS = 1.5
@@ -153,9 +144,12 @@ def measure(
 
         # The end, on what there is.
         seconds["test_photo"], test_seconds = measure_test(setup)
+        seconds["label"] = measure_labels(setup, extracted)
         ending = time.monotonic()
         learning.put_back_best(setup.model)
+        setup.run.write_config(config)
         save(setup, extracted, evaluate(replace_test(setup), extracted, learning))
+        write_page(setup.run)
         seconds["end"] = test_seconds + time.monotonic() - ending
     pooled_bytes = 4 * setup.model.get_layer("pooled").output.shape[-1]
     return {
@@ -174,7 +168,7 @@ def measure(
 
 def set_up(config: TrainConfig, run: Run) -> tuple[Setup, str]:
     """What the run would start from, and a note where ImageNet's backbone isn't there and one like it stands in."""
-    photo_set = find_photo_set(config.data, config.seed, config.leave_out)
+    photo_set = find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     digests = digest_photos(photo_set)
     if config.backbone in ("auto", "imagenet") and not imagenet_file().exists():
         network = published_network()
@@ -357,6 +351,13 @@ def measure_test(setup: Setup) -> tuple[float, float]:
     warm = time.monotonic()
     classify_photos(classifier, some)
     return (time.monotonic() - warm) / len(some), warm - started
+
+
+def measure_labels(setup: Setup, found: dict[str, Extracted]) -> float:
+    """The seconds for each photo that looking for wrong labels takes."""
+    started = time.monotonic()
+    find_wrong_labels(setup, found)
+    return (time.monotonic() - started) / sum(len(of_split.photos) for of_split in found.values())
 
 
 def replace_test(setup: Setup) -> Setup:

@@ -1,53 +1,22 @@
 """The recipe: a pre-trained network gets a new head, the head learns, then perhaps the network's last stages."""
 
-import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from catdog import measures
 from catdog.activations import Extracted, Extraction, PhotoPixels, Source
 from catdog.arithmetic import processor_has_bfloat16
-from catdog.backbone import Backbone, load_backbone, set_trainable, stage_ends
-from catdog.calibration import calibrate, rescale
-from catdog.classifier import Classifier, build_classifier, describe_classifier, save_h5, save_keras, scale_logits
-from catdog.errors import CatdogError, Failed, Refused, Stopped
-from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
-from catdog.fingerprints import fingerprint_photos
-from catdog.html_report import write_html
-from catdog.learning import Diverged, Learning, Phase, write_arrays
-from catdog.look_alikes import find_look_alikes
-from catdog.photo_sets import LeftOut, PhotoSet, find_photo_set, keep_together, labels_of
-from catdog.photos import digest_files
-from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, create_run, found_in, read_json, versions, write_json
+from catdog.backbone import set_trainable, stage_ends
+from catdog.errors import Failed, Refused, Stopped
+from catdog.learning import Diverged, Learning, Phase
+from catdog.outcome import all_left_out, evaluate, save, write_page
+from catdog.photo_sets import labels_of
+from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
+from catdog.runs import Run, create_run
 from catdog.settings import TrainConfig
 from catdog.shelves import make_room, readable_size, shelves_folder
-from catdog.wrong_labels import FOLDS, cross_validate
-
-EXTRACTED_SPLITS = ("train", "validation")
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What a run starts from: settings, folder, photos and their files' digests, backbone, and the model on it."""
-
-    config: TrainConfig
-    run: Run
-    photo_set: PhotoSet
-    digests: dict[str, list[str]]
-    backbone: Backbone
-    model: keras.Model
-
-    @property
-    def views(self) -> int:
-        """How many pictures training makes of each photo."""
-        return 2 if self.config.augment == "mirror" else 1
 
 
 def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str, Any]:
@@ -91,60 +60,6 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
             learning.discard()
             run.set_state("done")
     return result
-
-
-def prepare(config: TrainConfig, run: Run) -> Setup:
-    """Find the photos, load the backbone, and put a new head on it."""
-    run.event("phase", phase="photos")
-    photo_set = find_photos(config, run)
-    digests = digest_photos(photo_set)
-    backbone = choose_backbone(config.backbone, run)
-    make_deterministic(config.seed)
-    model = build_classifier(backbone.model, len(photo_set.class_names))
-    return Setup(config, run, photo_set, digests, backbone, model)
-
-
-def find_photos(config: TrainConfig, run: Run) -> PhotoSet:
-    """The photos by split; where the seed draws the validation photos, those that look alike are on one side."""
-    photo_set = find_photo_set(config.data, config.seed, config.leave_out)
-    if not photo_set.is_drawn:
-        return photo_set
-    total = len(photo_set.paths())
-
-    def on_progress(done: int, per_second: float) -> None:
-        run.frequent_event("progress", last=done == total, done=done, total=total, per_second=round(per_second, 2))
-
-    fingerprints = fingerprint_photos(photo_set.paths(), on_progress, run.stop_requested)
-    return keep_together(photo_set, find_look_alikes(fingerprints), config.seed)
-
-
-def make_deterministic(seed: int) -> None:
-    """Let the same seed give the same weights to the last bit, in this process and the next."""
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def choose_backbone(source: str, run: Run) -> Backbone:
-    """Load the backbone, with the progress of its download and the reason of the choice as events."""
-    started = time.monotonic()
-    downloading = False
-
-    def on_progress(done: int, total: int | None) -> None:
-        nonlocal downloading
-        if not downloading:
-            run.event("phase", phase="download")
-            downloading = True
-        seconds = time.monotonic() - started
-        run.frequent_event(
-            "progress", last=done == total, done=done, total=total, per_second=done / seconds if seconds else 0.0
-        )
-
-    # A resumed run goes on from the backbone that it began with, whatever could be had now.
-    before = found_in(read_json(run.folder / "config.json"), "backbone", "name", kind=str)
-    backbone = load_backbone(before or source, on_progress, run.stop_requested)
-    if backbone.note:
-        run.event("note", message=backbone.note)
-    return backbone
 
 
 def extract_splits(setup: Setup) -> dict[str, Extracted]:
@@ -220,31 +135,6 @@ def prepare_extraction(parent: Path, setup: Setup) -> Extraction:
     return extraction
 
 
-def digest_photos(photo_set: PhotoSet) -> dict[str, list[str]]:
-    """The digest of each training and validation photo's content; empty for a file that can't be read."""
-    return {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
-
-
-def photo_set_digest(setup: Setup) -> str:
-    """One digest of which photos, by content, are of which class and for what; wherever they lie."""
-    rows = sorted(
-        f"{split}/{setup.photo_set.class_names[photo.label]}/{digest}\n"
-        for split in EXTRACTED_SPLITS
-        for photo, digest in zip(setup.photo_set.splits[split], setup.digests[split], strict=True)
-    )
-    return hashlib.sha256("".join(rows).encode(errors="surrogateescape")).hexdigest()
-
-
-def require_as_before(setup: Setup) -> None:
-    """Raise `Refused` if a resumed run began with other photos or with another backbone."""
-    before = read_json(setup.run.folder / "config.json")
-    now = {"photos": photo_set_digest(setup), "backbone": setup.backbone.digest}
-    for name, digest in now.items():
-        if found_in(before, name, "digest", kind=str) not in (None, digest):
-            are = "The photos are" if name == "photos" else "The backbone is"
-            raise Refused(f"{are} not what the run began with: start a new run instead of resuming it.")
-
-
 def require_every_class(setup: Setup, extracted: dict[str, Extracted]) -> None:
     """Raise `Refused` unless each class has a photo that can be read in training and in validation."""
     for split, found in extracted.items():
@@ -267,11 +157,6 @@ def note_what_was_found(setup: Setup, extracted: dict[str, Extracted]) -> None:
             "left_out": [left_out._asdict() | {"path": str(left_out.path)} for left_out in all_left_out(extracted)],
         },
     )
-
-
-def all_left_out(extracted: dict[str, Extracted]) -> list[LeftOut]:
-    """The photos of all splits that could not be read."""
-    return [left_out for found in extracted.values() for left_out in found.left_out]
 
 
 def learn(setup: Setup, extracted: dict[str, Extracted]) -> tuple[Learning, Stopped | Diverged | None]:
@@ -318,83 +203,3 @@ def fine_tune_phase(setup: Setup, train: Extracted, validation: Extracted) -> Ph
     network = keras.Model(start, model.get_layer("logits").output)
     rate = config.fine_tune_learning_rate
     return Phase("fine-tune", config.fine_tune_epochs, rate, network, *sources, setup.views)
-
-
-def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:
-    """Calibrate the model, and write what there is to know of it on test photos if there are any, else on validation.
-
-    That is `predictions.csv`, `report.json` and `heatmaps.npz`.
-    """
-    folder, photo_set, validation = setup.run.folder, setup.photo_set, extracted["validation"]
-    calibration = calibrate(learning.best.probabilities, labels_of(validation.photos), setup.config.seed)
-    scale_logits(setup.model, calibration.temperature)
-    info = {"class_names": photo_set.class_names, "image_size": setup.config.image_size}
-    classifier = Classifier(setup.model, info)
-    split = "test" if "test" in photo_set.splits else "validation"
-    if split == "test":
-        photos, after, left_out = classify_photos(classifier, photo_set.splits["test"])
-        extracted["test"] = Extracted(photos=photos, left_out=left_out)
-        before, judged = rescale(after, 1 / calibration.temperature), after
-    else:
-        photos, before, judged = validation.photos, learning.best.probabilities, calibration.cross_fitted
-        after = rescale(before, calibration.temperature)
-    write_predictions(folder / PREDICTIONS_FILE, photos, photo_set.class_names, after)
-    report = {"split": split, **describe_probabilities(photos, after, photo_set.class_names)}
-    report["calibration"] = {
-        "temperature": calibration.temperature,
-        "fitted_on": len(validation.photos),
-        "judged_on": "test" if split == "test" else "cross-fitted",
-        "before": measures.calibration(before, labels_of(photos)),
-        "after": measures.calibration(judged, labels_of(photos)),
-    }
-    report["wrong_labels"] = find_wrong_labels(setup, extracted)
-    write_arrays(folder / HEATMAPS_FILE, {"maps": add_maps(report, classifier)})
-    write_json(folder / REPORT_FILE, report)
-    return report
-
-
-def write_page(run: Run) -> None:
-    """Write the report as a web page; where that can't be, say so, since the run has its result all the same."""
-    try:
-        write_html(run.folder, run.folder / HTML_FILE)
-    except Exception as error:  # Charts are drawn by a library of its own, with fonts of its own.
-        reason = str(error) if isinstance(error, CatdogError) else f"{type(error).__name__}: {error}"
-        run.event("note", message=f"The report could not be written as a page ({reason}).")
-
-
-def find_wrong_labels(setup: Setup, extracted: dict[str, Extracted]) -> dict[str, Any] | None:
-    """The photos whose label a head contradicts that never saw them; None where a class has too few to tell."""
-    splits = [split for split in EXTRACTED_SPLITS for _ in extracted[split].photos]
-    photos = [photo for split in EXTRACTED_SPLITS for photo in extracted[split].photos]
-    features = np.concatenate([extracted[split].pooled.views[0][0] for split in EXTRACTED_SPLITS])
-    found = cross_validate(features, labels_of(photos), setup.config.seed)
-    if found is None:
-        return None
-    names = setup.photo_set.class_names
-    return {"photos": len(photos), "folds": FOLDS, "found": describe_suspects(photos, splits, found, names)}
-
-
-def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) -> dict[str, Any]:
-    """Write the classifier's files, and return what `train --json` says of them."""
-    config, folder, class_names = setup.config, setup.run.folder, list(setup.photo_set.class_names)
-    backbone, freeze_depth = setup.backbone.name, config.freeze_depth
-    metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
-    temperature = report["calibration"]["temperature"]
-    info = describe_classifier(class_names, config.image_size, backbone, freeze_depth, temperature, metrics, versions())
-    write_json(folder / INFO_FILE, info)
-    save_keras(setup.model, info, folder / KERAS_FILE)
-    save_h5(setup.model, info, folder / H5_FILE)
-    return {
-        "run": str(folder),
-        "files": {"keras": str(folder / KERAS_FILE), "h5": str(folder / H5_FILE)},
-        "backbone": backbone,
-        "freeze_depth": freeze_depth,
-        "class_names": class_names,
-        "photos": {
-            "train": len(extracted["train"].photos),
-            "validation": len(extracted["validation"].photos),
-            "left_out": len(all_left_out(extracted)),
-        },
-        "accuracy": report["accuracy"],
-        "loss": report["loss"],
-    }

@@ -9,7 +9,8 @@ from typing import Any
 
 from catdog import jobs
 from catdog.errors import CatdogError
-from catdog.runs import TRIALS_FOLDER, Run, create_run, found_in, new_run_folder, read_config, read_json, runs_folder
+from catdog.json_files import found_in, read_json
+from catdog.runs import TRIALS_FOLDER, Run, create_run, new_run_folder, read_config, runs_folder
 from catdog.settings import SETTINGS, TrainConfig
 
 QUESTIONS = {

@@ -36,7 +36,8 @@ def fit_head(features: np.ndarray, labels: np.ndarray, used: np.ndarray, classes
 
     It learns from the photos that are used (n,), without a copy of their features, which may be large.
     """
-    share = used.astype(np.float32) / used.sum()
+    # In float32 as the features are: what is double would make a copy of them at each step, in double as well.
+    share = (used / used.sum()).astype(np.float32)
     mean = share @ features
     # One number for all channels: those that vary most are those that tell most.
     spread = float(np.sqrt(share @ np.einsum("nc,nc->n", features, features) - mean @ mean)) or 1.0

@@ -41,13 +41,13 @@ class Extracting:
         self.extraction = Extraction(network, backbone, image_size, "conv4", parent or shelves_folder())
         self.ran = 0
         self.progress: list[tuple[int, float]] = []
-        run = self.extraction.run
+        run = self.extraction.runs["float32"]
 
         def count(photos: np.ndarray) -> list:
             self.ran += len(photos)
             return run(photos)
 
-        self.extraction.run = count
+        self.extraction.runs["float32"] = count
 
     def extract(self, photos, digests=None, views=1, precise=False, on_progress=None, should_stop=lambda: False):
         """Extract photos, whose digests are those of their files unless given."""

@@ -91,8 +91,11 @@ def test_a_folder_is_uploaded_a_copy_left_out_and_the_rest_trained_on(address, b
     assert config["settings"]["leave_out"] == ["train/cats/07.jpg"]
     assert config["photos"]["counts"]["train"] == {"cats": 20, "dogs": 21}
 
-    page.get_by_role("button", name="Bring back").click()
+    page.get_by_text("Show corrections").click()
+    expect(page.get_by_text("train/cats/07.jpg: left out")).to_be_visible()
+    page.get_by_role("button", name="Undo", exact=True).click()
     expect(page.get_by_text("1 problem", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 photo is left out")).to_have_count(0)
     no_error(page)
 
 

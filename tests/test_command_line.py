@@ -47,6 +47,12 @@ WRONG = {
     "seed": (["train", "DRAWINGS", "--seed", "-1"], "from 0 to"),
     "no list of photos": (["train", "DRAWINGS", "--leave-out", "nofile"], "the file nofile can't be read"),
     "a list of other things": (["train", "DRAWINGS", "--leave-out", __file__], "is not among the photos"),
+    "no list of labels": (["train", "DRAWINGS", "--relabel", "nofile"], "the file nofile can't be read"),
+    "labels of other things": (
+        ["train", "DRAWINGS", "--relabel", str(REPOSITORY / ".gitignore")],
+        "each with a class, not",
+    ),
+    "labels in no table": (["train", "DRAWINGS", "--relabel", __file__], "can't be read as CSV"),
     "value missing": (["train", "DRAWINGS", "--seed"], "--seed"),
     "backbone": (["train", "DRAWINGS", "--backbone", "nofile"], "There is no backbone nofile"),
     "backbone of another kind": (["train", "DRAWINGS", "--backbone", __file__, "--out", "new/run"], "can load"),
@@ -59,6 +65,8 @@ WRONG = {
     "folder without photos": (["classify", "starter", "EMPTY"], "There are no photos in"),
     "csv in no folder": (["classify", "starter", "DRAWINGS", "--csv", "nowhere/x.csv"], "can't be written"),
     "evaluate nothing": (["evaluate", "starter", "nowhere"], "There is no folder nowhere"),
+    "report of no run": (["report", "nowhere"], "There is no run in nowhere"),
+    "report of no result": (["report", "EMPTY"], "There is no run in"),
     "check nothing": (["check", "nowhere"], "There is no folder nowhere"),
     "other samples": (["samples", "songs", "x"], "songs"),
     "samples over something": (["samples", "drawings", "DRAWINGS"], "isn't an empty folder"),
@@ -80,6 +88,17 @@ def test_what_is_wrong_is_said_in_one_sentence_with_status_2(
     # What can only be refused once the backbone is opened comes after a first line of progress.
     assert progress in ([], ["Looking through the photos ..."])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_list_of_labels_has_whole_quotes_and_may_have_blank_lines(drawings, tmp_path, capfd):
+    listed = tmp_path / "list.csv"
+    path = photos_below(drawings / "train/cats")[0].relative_to(drawings)
+    listed.write_text(f'\n"{path}",dogs\r\n  \n')
+    assert main(["check", str(drawings), "--relabel", str(listed), "--json"]) == 0
+    assert one_json_object(capfd.readouterr().out)["photos"]["train"] == {"cats": 23, "dogs": 25}
+    listed.write_text(f'{path},"dogs')
+    assert main(["check", str(drawings), "--relabel", str(listed)]) == 2
+    assert "can't be read as CSV (unexpected end of data)" in capfd.readouterr().err
 
 
 def test_the_module_trains_and_prints_one_object(drawings, tmp_path):
@@ -179,6 +198,26 @@ def test_photos_are_left_out_of_training_and_of_the_resumed_run(drawings, tmp_pa
     assert "began with another list of photos to leave out" in capfd.readouterr().err
     assert main([*resume, "--json"]) == 0
     assert one_json_object(capfd.readouterr().out)["photos"]["train"] == 45
+
+
+def test_photos_count_as_another_class_in_training_and_in_the_resumed_run(drawings, tmp_path, capfd):
+    listed, other = tmp_path / "list.csv", tmp_path / "other.csv"
+    paths = [path.relative_to(drawings).as_posix() for path in photos_below(drawings / "train" / "cats")[:2]]
+    listed.write_text(f'\ufeff"{paths[1]}",dogs\r\n\r\n./{paths[0]},dogs\r\n', encoding="utf-8", newline="")
+    other.write_text(f"{paths[0]},dogs\n")
+    assert main(["check", str(drawings), "--relabel", str(listed), "--json"]) == 0
+    assert one_json_object(capfd.readouterr().out)["photos"]["train"] == {"cats": 22, "dogs": 26}
+    run = tmp_path / "run"
+    assert main(["train", str(drawings), *SMALL_FLAGS, "--relabel", str(listed), "--out", str(run)]) == 0
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["relabel"] == [[path, "dogs"] for path in paths]
+    assert config["photos"]["counts"]["train"] == {"cats": 22, "dogs": 26}
+
+    stopped = create_run(read_config(run), tmp_path / "stopped")
+    stopped.set_state("stopped")
+    capfd.readouterr()
+    assert main(["train", str(drawings), "--out", str(stopped.folder), "--resume", "--relabel", str(other)]) == 2
+    assert "began with another list of photos to relabel than --relabel names." in capfd.readouterr().err
 
 
 def test_evaluate_refuses_classes_that_the_model_lacks(trained, drawings, tmp_path, capfd):

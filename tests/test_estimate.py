@@ -49,6 +49,7 @@ def measurement(tmp_path) -> dict:
             "head": {"begin": 0.2, "train_photo": 0.0001, "validation_photo": 0.0001, "epoch": 0.01},
             "fine-tune": phase,
             "test_photo": 0.1,
+            "label": 0.01,
             "end": 2.0,
         },
         "bytes": {"head": 500, "all": 900, "photo": {"train": 2, "validation": 1}},
@@ -75,7 +76,7 @@ def test_the_whole_follows_from_its_parts(measurement):
             "features": 0.5 + 0.001 * (300 + 150) + 2.0 + 100 * 0.01 + 1.0 + 50 * 0.02,
             "head": 0.2 + 10 * (200 * 0.0001 + 100 * 0.0001 + 0.01),
             "fine-tuning": 1.0 + 3 * (200 * 0.01 + 100 * 0.002 + 0.5),
-            "end": 2.0 + 20 * 0.1,
+            "end": 2.0 + 300 * 0.01 + 20 * 0.1,
         }
     )
     assert found.seconds == pytest.approx(sum(found.parts.values()))

@@ -19,7 +19,7 @@ from catdog.pages import choose_photos
 from catdog.pages.words import moment, plain
 from catdog.photo_sets import photos_below
 from catdog.runs import create_run
-from catdog.settings import TrainConfig
+from catdog.settings import SETTINGS, TrainConfig
 
 PAGES = ["train", "classify", "runs", "how_it_works"]
 
@@ -325,11 +325,15 @@ def test_two_runs_are_compared_by_the_settings_in_which_they_differ(place, train
     shutil.copytree(trained, other)
     config = json.loads((other / "config.json").read_text())
     config["settings"]["head_learning_rate"] = 0.005
+    config["settings"]["relabel"] = [[f"cats/{number}.jpg", "dogs"] for number in range(4)]
     (other / "config.json").write_text(json.dumps(config))
     app = choose_rows(open_page("runs"), "20260102-000000-done", "20260103-000000-other")
     different = app.table[0].value
-    assert list(different.index) == ["Head learning rate"]
-    assert sorted(different.iloc[0]) == ["0.001", "0.005"]
+    listed = "4: cats/0.jpg as dogs, cats/1.jpg as dogs, cats/2.jpg as dogs, ..."
+    assert {name: sorted(different.loc[name]) for name in different.index} == {
+        SETTINGS["relabel"].metadata["label"]: [listed, "none"],
+        "Head learning rate": ["0.001", "0.005"],
+    }
 
 
 def test_a_run_is_deleted_whole_but_not_while_it_works(place, trained):

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, texts
 
 from catdog import jobs
-from catdog.pages import choose_photos, photo_problems
+from catdog.pages import choose_photos, corrections, photo_problems
 from catdog.photo_sets import find_photo_set
 from catdog.problems import check_photos
 
@@ -133,6 +133,99 @@ def test_a_photo_that_was_left_out_may_go(copied):
     assert not app.exception
     assert "left out" not in texts(app)
     assert not button(app, "Train").disabled
+
+
+def correct(app: AppTest, change) -> AppTest:
+    """The page after a visitor's change of corrections elsewhere, as under a run's result."""
+    kept = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corrections.st, "session_state", kept)
+        change()
+    app.session_state[corrections.KEPT] = kept[corrections.KEPT]
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_photo_counts_as_another_class_until_it_is_brought_back(copied, monkeypatch):
+    launched = []
+    monkeypatch.setattr(jobs, "launch", launched.append)
+    folder = Path("data")
+
+    def change():
+        corrections.relabel(folder, folder / "train/cats/00.jpg", "dogs")
+        corrections.leave_out(folder.resolve(), [copied / "data/train/cats/01.jpg"])
+
+    app = correct(open_page("train"), change)
+    assert "1 photo is left out, 1 photo counts as another class" in texts(app)
+    assert (table(app).count(">19<"), table(app).count(">24<")) == (1, 1)
+    button(app, "Train").click().run()
+    assert settings_of_the_run(launched)["relabel"] == [["train/cats/00.jpg", "dogs"]]
+    assert settings_of_the_run(launched)["leave_out"] == ["train/cats/01.jpg"]
+    button(app, "Bring back").click().run()
+    assert "counts as another class" not in texts(app)
+    assert (table(app).count(">21<"), table(app).count(">23<")) == (1, 1)
+
+
+def test_corrections_that_cannot_be_trained_on_can_be_brought_back(here):
+    folder = here / "data"
+    app = correct(open_page("train"), lambda: corrections.relabel(folder, folder / "train/cats/00.jpg", "lions"))
+    assert "has the classes cats and dogs only" in texts(app).replace("\\", "")
+    assert button(app, "Train").disabled
+    button(app, "Bring back").click().run()
+    assert not button(app, "Train").disabled
+
+
+@pytest.fixture
+def session(monkeypatch) -> dict:
+    """One visitor's session state, without a page."""
+    monkeypatch.setattr(corrections.st, "session_state", {})
+    return corrections.st.session_state
+
+
+def test_a_photo_has_one_correction_which_can_be_undone(here, session):
+    folder = Path("data")
+    first, second = (folder / f"train/cats/0{number}.jpg" for number in range(2))
+    corrections.leave_out(folder, [first, second])
+    corrections.relabel(folder, first, "dogs")
+    assert corrections.left_out_of(folder) == ("train/cats/01.jpg",)
+    assert corrections.relabelled_of(folder) == (("train/cats/00.jpg", "dogs"),)
+    corrections.leave_out(folder, [first])
+    assert corrections.relabelled_of(folder) == ()
+    corrections.undo(folder, second)
+    assert corrections.left_out_of(folder) == ("train/cats/00.jpg",)
+    corrections.relabel(folder, second, "dogs")
+    second.unlink()
+    assert corrections.relabelled_of(folder) == ()
+    corrections.bring_back(folder)
+    assert corrections.left_out_of(folder) == ()
+
+
+def test_a_change_that_cannot_be_trained_on_is_taken_back_with_the_reason(here, session):
+    folder = Path("data")
+    photos = [folder / f"train/cats/{number:02}.jpg" for number in range(21)]
+    corrections.relabel(folder, photos[3], "dogs")
+    corrections.try_to(folder, lambda: corrections.leave_out(folder, photos))
+    assert corrections.left_out_of(folder) == ()
+    assert corrections.relabelled_of(folder) == (("train/cats/03.jpg", "dogs"),)
+    assert corrections.take_refusal().startswith("All train photos of the class cats in data are left out")
+    assert corrections.take_refusal() is None
+    corrections.try_to(folder, lambda: corrections.leave_out(folder, photos[:2]))
+    assert len(corrections.left_out_of(folder)) == 2
+    assert corrections.take_refusal() is None
+
+
+def test_photos_are_found_in_their_folder_through_links(here, session):
+    (here / "link").symlink_to(here / "data")
+    (here / "data/train/cats").rename(here / "cats elsewhere")
+    (here / "data/train/cats").symlink_to(here / "cats elsewhere")
+    ways = [here / "data/train/cats/00.jpg", here / "link/train/dogs/00.jpg", Path("link/train/dogs/../dogs/01.jpg")]
+    ways += [here / "elsewhere.jpg"]
+    for folder in (Path("link"), here / "data"):
+        corrections.bring_back(folder)
+        corrections.leave_out(folder, ways)
+        expected = ("train/cats/00.jpg", "train/dogs/00.jpg", "train/dogs/01.jpg")
+        assert corrections.left_out_of(Path("data")) == expected
 
 
 def test_a_class_is_never_left_out_as_a_whole(here):

@@ -414,6 +414,57 @@ def test_a_class_that_is_left_out_as_a_whole_is_refused(tmp_path):
         find_photo_set(tmp_path, leave_out=everything[1:])
 
 
+def test_a_photo_may_count_as_another_class(tmp_path):
+    place(tmp_path, *SORTED, "train/cats/more.jpg")
+    before = find_photo_set(tmp_path)
+    after = find_photo_set(tmp_path, relabel=[("train/cats/more.jpg", "dogs")])
+    assert after.paths() == before.paths()
+    changed = {
+        photo.path: photo.label
+        for split in after.splits
+        for photo in set(after.splits[split]) - set(before.splits[split])
+    }
+    assert changed == {tmp_path / "train/cats/more.jpg": 1}
+    assert find_photo_set(tmp_path, relabel=[("train/cats/more.jpg", "cats")]) == before
+
+
+def test_validation_photos_are_drawn_by_the_corrected_labels(tmp_path):
+    place_flat(tmp_path, cats=11, dogs=10)
+    names = sorted(path.name for path in (tmp_path / "cats").iterdir())[:6]
+    photo_set = find_photo_set(tmp_path, relabel=[(f"cats/{name}", "dogs") for name in names])
+    assert photo_set.counts() == {"train": {"cats": 4, "dogs": 13}, "validation": {"cats": 1, "dogs": 3}}
+    parted = keep_together(photo_set, [[tmp_path / "cats" / name for name in names[:2]]], 0)
+    assert parted.counts() == photo_set.counts()
+
+
+@pytest.mark.parametrize(
+    ("relabel", "leave_out", "sentence"),
+    [
+        ({"cats/9.jpg": "dogs"}, [], r"^cats/9.jpg is to get another label but is not among the photos in "),
+        ({"cats/C": "dogs"}, ["cats/C"], r"^cats/\S+ is to be left out and to get another label: choose one"),
+        ({"cats/C": "lions"}, [], r"^cats/\S+ is to count as lions, but \S+ has the classes cats and dogs only\.$"),
+        (
+            {"cats/A": "dogs"},
+            [],
+            r"^All train photos of the class cats in \S+ are to count as another: relabel fewer\.$",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(relabel, leave_out, sentence, tmp_path):
+    place_flat(tmp_path, cats=3, dogs=3)
+    cats = sorted(f"cats/{path.name}" for path in (tmp_path / "cats").iterdir())
+    named = {"cats/C": cats[:1], "cats/A": cats}
+    pairs = [(path, name) for key, name in relabel.items() for path in named.get(key, [key])]
+    with pytest.raises(Refused, match=sentence):
+        find_photo_set(tmp_path, leave_out=[named[key][0] for key in leave_out], relabel=pairs)
+
+
+def test_a_photo_has_one_corrected_label(tmp_path):
+    place(tmp_path, *SORTED)
+    with pytest.raises(Refused, match=r"^train/cats/1.jpg is to count as cats and as dogs: name one class\.$"):
+        find_photo_set(tmp_path, relabel=[("train/cats/1.jpg", "cats"), ("train/cats/1.jpg", "dogs")])
+
+
 def together(folder, *groups: set[str], seed: int = 0) -> tuple[set[str], set[str]]:
     """What is for training and for validation once these groups of a flat folder are kept together."""
     photo_set = find_photo_set(folder, seed)

@@ -6,14 +6,19 @@ import os
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 from test_classifier import PLAIN_KERAS
 from trained import one_json_object, run_python
 
 from catdog.__main__ import main
+from catdog.classifier import load_classifier
+from catdog.heatmaps import difference_maps
 from catdog.photo_sets import photos_below
 from catdog.photos import read_photo
+from catdog.results import read_report
 from catdog.runs import read_events
 
 pytestmark = pytest.mark.photos
@@ -92,3 +97,63 @@ def test_one_photo_gets_one_probability_everywhere(shared, starter_run, capfd):
     report = json.loads((starter_run / "report.json").read_text())
     assert figures["confusion"] == report["confusion"]
     assert figures["loss"] == pytest.approx(report["loss"], abs=1e-4)
+
+
+def test_the_reports_figures_are_those_of_scikit_learn_on_real_predictions(starter_run):
+    report = read_report(starter_run)
+    with (starter_run / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = np.array([[row["probability_cats"], row["probability_dogs"]] for row in rows], np.float32)
+    probabilities = written.astype(float) / written.sum(axis=1, keepdims=True, dtype=float)
+    labels = np.array([["cats", "dogs"].index(row["class"]) for row in rows])
+    given = probabilities.argmax(axis=1)
+    precision, recall, _, support = precision_recall_fscore_support(labels, given)
+    assert report["accuracy"] == accuracy_score(labels, given)
+    assert report["confusion"] == confusion_matrix(labels, given).tolist()
+    assert report["loss"] == pytest.approx(log_loss(labels, probabilities), rel=1e-5)
+    assert [each["photos"] for each in report["classes"]] == support.tolist()
+    assert [each["precision"] for each in report["classes"]] == pytest.approx(precision)
+    assert [each["recall"] for each in report["classes"]] == pytest.approx(recall)
+    assert len(report["mistakes"]) == (given != labels).sum()
+    for point in report["answered"]:
+        answered = written.max(axis=1) >= np.float32(point["threshold"])
+        assert point["share"] == pytest.approx(answered.mean())
+        assert point["accuracy"] == pytest.approx(accuracy_score(labels[answered], given[answered]))
+    for label, counts in enumerate(report["histogram"]["counts"]):
+        own = written[labels == label, label]
+        assert counts == np.histogram(own, report["histogram"]["edges"])[0].tolist()
+        assert sum(counts[:10]) == (own < 0.5).sum()
+    calibration = report["calibration"]
+    assert calibration["after"]["error"] <= calibration["before"]["error"]
+    assert calibration["after"]["loss"] <= calibration["before"]["loss"]
+    assert (starter_run / "report.html").stat().st_size < 5_000_000
+
+
+def test_maps_add_up_to_the_difference_of_the_logits_for_fifty_photos(shared, starter_run):
+    classifier = load_classifier(starter_run)
+    pixels = np.stack([read_photo(path, 224) for path in photos_below(shared / "photos" / "validation")[::20]])
+    assert len(pixels) == 50
+    weights, bias = classifier.head()
+    logits = keras.Model(classifier.model.inputs[0], classifier.model.get_layer("logits").output)(pixels).numpy()
+    given, rows = logits.argmax(axis=1), np.arange(50)
+    maps = difference_maps(classifier.feature_maps(pixels), weights, given, 1 - given)
+    expected = (logits - bias)[rows, given] - (logits - bias)[rows, 1 - given]
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_swapped_labels_are_among_the_first_listed(shared, tmp_path):
+    chance = np.random.default_rng(0)
+    swapped = set()
+    for class_name, other in (("cats", "dogs"), ("dogs", "cats")):
+        paths = photos_below(shared / "photos" / "train" / class_name)[:500]
+        wrong = set(chance.choice(len(paths), 10, replace=False).tolist())
+        for number, path in enumerate(paths):
+            target = tmp_path / "photos" / (other if number in wrong else class_name) / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+            swapped |= {str(target)} if number in wrong else set()
+    weights = shared / "weights" / "resnet50_imagenet.keras"
+    flags = ["--backbone", str(weights), "--head-epochs", "1", "--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "photos"), *flags]) == 0
+    listed = [each["path"] for each in read_report(tmp_path / "run")["wrong_labels"]["found"]]
+    assert len(swapped & set(listed[:30])) >= 17

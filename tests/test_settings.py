@@ -13,6 +13,7 @@ from catdog.settings import SETTINGS, TrainConfig, check_backbone_name, checked
 DEFAULTS = {
     "data": "data",
     "leave_out": [],
+    "relabel": [],
     "backbone": "auto",
     "image_size": 224,
     "batch_size": 32,
@@ -58,7 +59,7 @@ def test_the_defaults_are_those_of_the_command_line():
 
 def test_every_setting_has_a_label_a_help_and_bounds_and_is_tested_here():
     assert [*SETTINGS] == [each.name for each in fields(TrainConfig)] == [*DEFAULTS]
-    assert {*WHOLE, *DECIMAL, *TEXTS, "leave_out"} == {*SETTINGS}
+    assert {*WHOLE, *DECIMAL, *TEXTS, "leave_out", "relabel"} == {*SETTINGS}
     for each in SETTINGS.values():
         label, sentence = each.metadata["label"], each.metadata["help"]
         assert label[0].isupper()
@@ -161,6 +162,28 @@ def test_what_is_no_path_in_the_folder_is_refused(path):
     assert refusal("leave_out", ["cats/1.jpg", path]) == sentence
 
 
+def test_corrected_labels_are_sorted_pairs_each_once():
+    given = [["./train//cats/2.jpg", "dogs"], ("train/cats/1.jpg", "dogs"), ["train/cats/2.jpg", "dogs"]]
+    taken = (("train/cats/1.jpg", "dogs"), ("train/cats/2.jpg", "dogs"))
+    assert checked(SETTINGS["relabel"], given) == taken
+    assert TrainConfig(relabel=iter(given)).relabel == taken
+    assert TrainConfig(relabel=given).as_dict()["relabel"] == [list(pair) for pair in taken]
+    assert checked(SETTINGS["relabel"], []) == ()
+
+
+@pytest.mark.parametrize("value", [None, 4, True, "cats/1.jpg", b"cats", {"cats/1.jpg": "dogs"}])
+def test_what_is_no_list_of_labels_is_refused(value):
+    assert refusal("relabel", value) == f"Corrected labels must be a list of paths and classes, not {value!r}."
+
+
+@pytest.mark.parametrize(
+    "pair", ["ab", ["a"], ["a", "b", "c"], [], None, ["../a", "b"], ["/a", "b"], ["a", ""], ["a", 1], [1, "b"]]
+)
+def test_what_is_no_path_with_a_class_is_refused(pair):
+    sentence = f"Corrected labels must be paths in the folder of photos, each with a class, not {pair!r}."
+    assert refusal("relabel", [["cats/1.jpg", "dogs"], pair]) == sentence
+
+
 def test_settings_stay_as_they_were_made():
     config = TrainConfig(image_size="64")
     assert config.image_size == 64
@@ -174,7 +197,12 @@ def test_settings_stay_as_they_were_made():
 
 def test_settings_survive_json():
     config = TrainConfig(
-        data=Path("my photos"), seed=2**32 - 1, head_learning_rate=1e-6, freeze_depth="none", leave_out=["b", "a"]
+        data=Path("my photos"),
+        seed=2**32 - 1,
+        head_learning_rate=1e-6,
+        freeze_depth="none",
+        leave_out=["b", "a"],
+        relabel=[["d", "cats"], ["c", "dogs"]],
     )
     assert TrainConfig(**json.loads(json.dumps(config.as_dict()))) == config
     assert TrainConfig(**{**DEFAULTS, "seed": 1}) != TrainConfig()

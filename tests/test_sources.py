@@ -8,9 +8,15 @@ import tensorflow as tf
 from pictures import draw_photos
 
 from catdog import activations
-from catdog.activations import ComputedActivations, KeptActivations, PhotoPixels, in_batches, read_batches
+from catdog.activations import ComputedActivations, KeptActivations, PhotoPixels, Source, in_batches, read_batches
+from catdog.arithmetic import SWITCH
 from catdog.errors import Failed
 from catdog.photos import read_photo
+
+
+def switch() -> bool:
+    """How TensorFlow's switch stands now."""
+    return bool(tf.config.optimizer.get_experimental_options().get(SWITCH, False))
 
 
 def test_kept_activations_give_the_rows_and_views_that_are_asked_for():
@@ -55,7 +61,7 @@ def test_computed_activations_run_a_part_at_a_time_and_round(tmp_path, monkeypat
     np.testing.assert_allclose(batch, expected, rtol=1e-3)
 
 
-class Numbers:
+class Numbers(Source):
     """A source whose batches are the indices and views themselves, and which fails at an index."""
 
     def __init__(self, fails_at: int = -1):
@@ -65,7 +71,7 @@ class Numbers:
     def __len__(self) -> int:
         return 10
 
-    def batch(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+    def load(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
         self.asked.release()
         if self.fails_at in indices:
             raise Failed("A photo has gone.")
@@ -85,6 +91,20 @@ def test_batches_come_in_order_each_made_ready_while_the_one_before_is_worked_on
         found.append(batch)
     assert [batch.shape[1] for batch in found] == [3, 3, 1]
     np.testing.assert_array_equal(np.concatenate(found, axis=1), [order, views])
+
+
+def test_what_runs_the_frozen_network_has_its_arithmetic_and_none_of_it_reaches_the_learning(tmp_path):
+    photos = draw_photos(tmp_path, 3)
+    seen = []
+
+    def run(pixels):
+        seen.append((switch(), threading.current_thread()))
+        return [tf.constant(pixels.mean(axis=(1, 2)), tf.float32), None]
+
+    source = ComputedActivations(PhotoPixels(photos, 16), run, np.float16, "bfloat16")
+    for _ in in_batches(source, np.arange(3), np.zeros(3, int), 1):
+        assert not switch()
+    assert seen == [(True, threading.current_thread())] * 3
 
 
 def test_no_photos_give_no_batches():

@@ -14,9 +14,10 @@ from trained import run_python, small_config
 from catdog import activations, training
 from catdog.backbone import STARTER_FILE
 from catdog.errors import Failed, Refused, Stopped
+from catdog.json_files import read_json
 from catdog.photo_sets import find_photo_set, photos_below
 from catdog.problems import check_photos
-from catdog.runs import create_run, read_events, read_json, read_status, reopen_run
+from catdog.runs import create_run, read_events, read_status, reopen_run
 from catdog.settings import STAGES
 from catdog.training import train
 
@@ -121,7 +122,11 @@ def test_every_freeze_depth_trains_only_what_comes_after(drawings, tmp_path, fre
     assert learned - {"fine", "optimizer"} == {*after, "logits"}
 
 
-def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch):
+@pytest.mark.parametrize("arithmetic", ["float32", "bfloat16"])
+def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tmp_path, monkeypatch, arithmetic):
+    # Where the processor hasn't got bfloat16, TensorFlow passes over the switch.
+    monkeypatch.setattr(training, "processor_has_bfloat16", lambda: True)
+    monkeypatch.setattr(activations, "choose_arithmetic", lambda *arguments: arithmetic)
     config = small_config(drawings, fine_tune_epochs=1, fine_tune_learning_rate=0.0001, head_epochs=1)
     kept = train(config, tmp_path / "kept")
     monkeypatch.setattr(training, "make_room", lambda needed, parent: False)
@@ -139,13 +144,13 @@ def test_without_room_activations_are_computed_anew_to_the_same_end(drawings, tm
 
 def test_mirroring_shows_two_views(drawings, tmp_path, monkeypatch):
     seen = []
-    batch = activations.KeptActivations.batch
+    load = activations.KeptActivations.load
 
     def watch(self, indices, views):
         seen.append((len(self.views), set(views.tolist())))
-        return batch(self, indices, views)
+        return load(self, indices, views)
 
-    monkeypatch.setattr(activations.KeptActivations, "batch", watch)
+    monkeypatch.setattr(activations.KeptActivations, "load", watch)
     plain = train(small_config(drawings), tmp_path / "plain")
     assert {arrays for arrays, _ in seen} == {1}
     mirrored = train(small_config(drawings, augment="mirror"), tmp_path / "mirrored")

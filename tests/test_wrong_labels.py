@@ -22,6 +22,7 @@ def test_the_head_is_that_of_a_logistic_regression(classes):
     features, labels = draw(classes=classes)
     used = np.arange(len(labels)) % 7 > 1
     weights, bias = fit_head(features, labels, used, classes)
+    assert weights.dtype == bias.dtype == np.float32
     mean = features[used].mean(axis=0)
     spread = np.sqrt(((features[used] - mean) ** 2).sum(axis=1).mean())
     # With two classes scikit-learn has one row of weights where we have two opposite ones, each of half the size.

@@ -8,8 +8,9 @@ import streamlit as st
 
 from catdog.errors import CatdogError, Refused
 from catdog.folders import allowed_folder, allowed_roots, is_allowed, photo_folders_root
+from catdog.pages.corrections import left_out_of, relabelled_of, show_left_out
 from catdog.pages.photo_grid import example_pictures, show_grid
-from catdog.pages.photo_problems import judged, known_fingerprints, left_out_of, show_left_out, show_problems
+from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
 from catdog.pages.uploads import LAYOUT_WORDS, from_upload
 from catdog.pages.words import plain
 from catdog.photo_sets import PhotoSet, find_photo_set
@@ -44,11 +45,12 @@ def choose_photos(seed: int) -> PhotoSet | None:
         link = find_link_out(folder, version) if source == "folder" else None
         if link:
             raise Refused(f"{link} is a link that leads out of the folders this app may read: remove it.")
-        left_out, fingerprints = left_out_of(folder), known_fingerprints(version)
+        left_out, relabelled = left_out_of(folder), relabelled_of(folder)
+        fingerprints = known_fingerprints(version)
         if fingerprints:
-            photo_set, problems = judged(folder, seed, left_out, version, fingerprints)
+            photo_set, problems = judged(folder, seed, left_out, relabelled, version, fingerprints)
         else:
-            photo_set, problems = read_photo_set(folder, seed, left_out, version), None
+            photo_set, problems = read_photo_set(folder, seed, left_out, relabelled, version), None
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/folder_off:")
         if folder:
@@ -157,9 +159,11 @@ def folder_version(folder: Path) -> str:
 
 # Each is kept for as long as the version is the same, and for some minutes in case it did not tell.
 @st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
-def read_photo_set(folder: Path, seed: int, left_out: tuple[str, ...], version: str) -> PhotoSet:
+def read_photo_set(
+    folder: Path, seed: int, left_out: tuple[str, ...], relabelled: tuple[tuple[str, str], ...], version: str
+) -> PhotoSet:
     """The photo set of a folder."""
-    return find_photo_set(folder, seed, left_out)
+    return find_photo_set(folder, seed, left_out, relabelled)
 
 
 def count_table(counts: dict[str, dict[str, int]]) -> str:

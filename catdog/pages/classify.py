@@ -7,12 +7,13 @@ from typing import Any
 import streamlit as st
 
 from catdog import jobs
-from catdog.charts import CLASS_COLOURS
+from catdog.charts import class_colours
 from catdog.errors import CatdogError
 from catdog.figures import percent
+from catdog.json_files import found_in, read_json
 from catdog.pages.words import moment, plain
 from catdog.photos import ENDINGS, MAX_BYTES, small_jpeg
-from catdog.runs import INFO_FILE, KERAS_FILE, found_in, read_json
+from catdog.runs import INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED
 
 CARD_WIDTH = 320  # pixels of a card's picture
@@ -147,15 +148,16 @@ def show_card(answer: dict[str, Any]) -> None:
 def probability_bars(label: str, probabilities: dict[str, float]) -> str:
     """The label, and a bar for each class's probability in the class's colour, as HTML."""
     rows = []
-    for number, (name, probability) in enumerate(probabilities.items()):
-        colour = CLASS_COLOURS[number % len(CLASS_COLOURS)]
+    colours = class_colours(list(probabilities))
+    for name, probability in probabilities.items():
         weight = 600 if name == label else 400
         rows.append(
             f'<div style="display:flex;justify-content:space-between;font-weight:{weight}">'
             f"<span>{html.escape(name)}</span>"
             f'<span style="font-variant-numeric:tabular-nums">{percent(probability)}</span></div>'
             '<div style="height:8px;border-radius:4px;background:rgba(128,128,128,.2);margin:2px 0 8px">'
-            f'<div style="height:8px;border-radius:4px;width:{probability * 100:.1f}%;background:{colour}"></div></div>'
+            f'<div style="height:8px;border-radius:4px;width:{probability * 100:.1f}%;background:{colours[name]}">'
+            "</div></div>"
         )
     return f'<div style="font-size:0.95rem">{"".join(rows)}</div>'
 

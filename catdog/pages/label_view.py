@@ -1,5 +1,6 @@
 """Photos whose label may be wrong, each with the ways to put that right for the next training."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ import streamlit as st
 from catdog.figures import percent
 from catdog.findings import describe_wrong_labels
 from catdog.pages import corrections
-from catdog.pages.mistake_view import Wanted, pictures_of, version_of
+from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import plain
 
 SHOWN_AT_ONCE = 12
-CARD_WIDTH = 200  # pixels
+CARD_WIDTH = 196  # pixels: three beside each other on a desk
 
 
 def show_labels(folder: Path, report: dict[str, Any], photos: Path | None) -> None:
@@ -30,14 +31,17 @@ def show_labels(folder: Path, report: dict[str, Any], photos: Path | None) -> No
     shown = found[(page - 1) * SHOWN_AT_ONCE : page * SHOWN_AT_ONCE]
     wanted = [Wanted(Path(each["path"]), None, ("", "")) for each in shown]
     pictures = pictures_of(tuple(each.path for each in wanted), False, version_of(folder), photos, wanted)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for each, picture in zip(shown, pictures, strict=True):
             with st.container(width=CARD_WIDTH, gap="xsmall"):
                 show_card(each, picture, photos)
 
 
 def show_corrections(photos: Path) -> None:
-    """How many photos will count otherwise in the next training, and the way back."""
+    """How many photos will count otherwise in the next training, and the way back; or why the last one will not."""
+    refusal = corrections.take_refusal()
+    if refusal:
+        st.warning(plain(refusal), icon=":material/error:")
     count = len(corrections.left_out_of(photos)) + len(corrections.relabelled_of(photos))
     if not count:
         st.caption("What you change here holds for the next training; the files stay where they are.")
@@ -59,19 +63,23 @@ def show_card(each: dict[str, Any], picture: bytes | None, photos: Path) -> None
     st.image(picture, alt=path.name, width=CARD_WIDTH)
     st.markdown(plain(f"Is labelled {each['class']}; looks like {each['label']}, {percent(each['probability'])}"))
     st.caption(plain(f"{path.name}, {each['split']}"))
-    name = path.relative_to(photos).as_posix() if path.is_relative_to(photos) else ""
+    name = next(iter(corrections.names_in(photos, [path])), each["path"])
     relabelled = dict(corrections.relabelled_of(photos)).get(name)
     left_out = name in corrections.left_out_of(photos)
     if relabelled or left_out:
         words = "will be left out" if left_out else f"will count as {relabelled}"
         st.markdown(f":material/check: {plain(words)}")
-        st.button("Undo", icon=":material/undo:", key=f"undo_{name}", on_click=corrections.undo, args=(photos, path))
+        if st.button("Undo", icon=":material/undo:", key=f"undo_{name}"):
+            change(lambda: corrections.undo(photos, path))
         return
     with st.container(horizontal=True, gap="xsmall"):
-        st.button(
-            plain(f"Make it {each['label']}"),
-            key=f"relabel_{name}",
-            on_click=corrections.relabel,
-            args=(photos, path, each["label"]),
-        )
-        st.button("Leave out", key=f"without_{name}", on_click=corrections.leave_out, args=(photos, [path]))
+        if st.button(plain(f"Make it {each['label']}"), key=f"relabel_{name}"):
+            change(lambda: corrections.try_to(photos, lambda: corrections.relabel(photos, path, each["label"])))
+        if st.button("Leave out", key=f"without_{name}"):
+            change(lambda: corrections.try_to(photos, lambda: corrections.leave_out(photos, [path])))
+
+
+def change(correct: Callable[[], None]) -> None:
+    """Make a change and draw the whole page anew, whose other side tells what will be trained on."""
+    correct()
+    st.rerun()

@@ -5,20 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import streamlit as st
 
-from catdog.charts import CLASS_COLOURS
+from catdog.charts import class_colours
 from catdog.figures import percent
-from catdog.heatmaps import draw_map
+from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import plain
-from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.results import Judgement, read_maps, read_predictions
 
-PICTURE_SIDE = 320  # pixels of the longer side; shown at half of that on most screens
 SHOWN_WIDTH = 160
 SHOWN_AT_ONCE = 12
-OPACITY = 0.65
 # With more classes a table of buttons would be wider than the page.
 MOST_CLASSES_IN_TABLE = 5
 MOST_LISTED = 12
@@ -33,14 +29,6 @@ class Shown(NamedTuple):
     given: str
     other: str
     heatmap: int | None
-
-
-class Wanted(NamedTuple):
-    """A picture to make: a photo's file, and the map to lay over it with the colours of its two classes."""
-
-    path: Path
-    places: np.ndarray | None
-    colours: tuple[str, str]
 
 
 def show_mistakes(folder: Path, report: dict[str, Any], photos: Path | None) -> None:
@@ -70,14 +58,6 @@ def show_mistakes(folder: Path, report: dict[str, Any], photos: Path | None) -> 
     show_cards(folder, shown[(page - 1) * SHOWN_AT_ONCE : page * SHOWN_AT_ONCE], report, photos, with_maps)
 
 
-def version_of(folder: Path) -> int:
-    """When a run's result was written: what was read before that is another one's."""
-    try:
-        return (folder / "report.json").stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 @st.cache_data(ttl=300, max_entries=8, show_spinner=False)
 def judgements_of(folder: Path, class_names: tuple[str, ...], version: int) -> list[Judgement]:
     """The evaluated photos of a run, the least sure first."""
@@ -101,10 +81,11 @@ def choose_cell(folder: Path, report: dict[str, Any]) -> str:
 
     if len(names) <= MOST_CLASSES_IN_TABLE:
         with st.container(gap="xsmall"):
+            st.caption("Rows: what the photos are. Columns: what they were taken for. A number opens its photos.")
             with st.container(horizontal=True, gap="xsmall"):
-                st.markdown(":gray[class]", width=CELL_WIDTH)
+                st.markdown("", width=CELL_WIDTH)
                 for name in names:
-                    st.markdown(f":gray[taken for {plain(name)}]", width=CELL_WIDTH)
+                    st.markdown(f"**{plain(name)}**", width=CELL_WIDTH)
             for row, name in enumerate(names):
                 with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
                     st.markdown(f"**{plain(name)}**", width=CELL_WIDTH)
@@ -154,32 +135,28 @@ def find_shown(report: dict[str, Any], judgements: Sequence[Judgement], chosen: 
     return [shown(each) for each in (of_cell if row == column else of_cell[::-1])]
 
 
-def colour_of(name: str, class_names: Sequence[str]) -> str:
-    """The colour that a class has everywhere."""
-    return CLASS_COLOURS[class_names.index(name) % len(CLASS_COLOURS)]
-
-
 def legend(shown: Sequence[Shown], class_names: Sequence[str]) -> str:
     """Which colour of a map speaks for which class."""
     names = sorted({name for each in shown if each.heatmap is not None for name in (each.given, each.other)})
+    colours = class_colours(class_names)
     # Streamlit's Markdown has no colours of one's own, so the squares are an SVG each.
     squares = [
         f'<svg width="12" height="12" role="img" aria-label="{index}">'
-        f'<rect width="12" height="12" fill="{colour_of(name, class_names)}"/></svg>'
+        f'<rect width="12" height="12" fill="{colours[name]}"/></svg>'
         for index, name in enumerate(names)
     ]
-    return " ".join(f"{square} speaks for {plain(name)}" for square, name in zip(squares, names, strict=True))
+    return " &emsp; ".join(f"{square} speaks for {plain(name)}" for square, name in zip(squares, names, strict=True))
 
 
 def show_cards(folder: Path, shown: Sequence[Shown], report: dict[str, Any], photos: Path, with_maps: bool) -> None:
     """The photos side by side, each with what it was taken for."""
     maps = read_maps(folder) if with_maps else None
-    names = report["class_names"]
+    colours = class_colours(report["class_names"])
     wanted = []
     for each in shown:
         has_map = maps is not None and each.heatmap is not None and 0 <= each.heatmap < len(maps) and each.other
-        colours = (colour_of(each.given, names), colour_of(each.other, names)) if has_map else ("", "")
-        wanted.append(Wanted(each.judgement.path, maps[each.heatmap] if has_map else None, colours))
+        pair = (colours[each.given], colours[each.other]) if has_map else ("", "")
+        wanted.append(Wanted(each.judgement.path, maps[each.heatmap] if has_map else None, pair))
     pictures = pictures_of(tuple(each.path for each in wanted), with_maps, version_of(folder), photos, wanted)
     with st.container(horizontal=True, gap="small"):
         for each, picture in zip(shown, pictures, strict=True):
@@ -189,26 +166,7 @@ def show_cards(folder: Path, shown: Sequence[Shown], report: dict[str, Any], pho
                     st.caption(f"{plain(judgement.path.name)} can't be shown any more")
                 else:
                     st.image(picture, alt=judgement.path.name, width=SHOWN_WIDTH)
-                st.markdown(plain(f"{judgement.label} {percent(judgement.probability)}"))
-                st.caption(plain(f"is {judgement.class_name}; {judgement.path.name}"))
-
-
-@st.cache_data(ttl=300, max_entries=16, show_spinner=False)
-def pictures_of(
-    paths: tuple[Path, ...], with_maps: bool, version: int, photos: Path, _wanted: Sequence[Wanted]
-) -> list[bytes | None]:
-    """A small picture of each photo, with its map if it has one; None for what can't be read or lies elsewhere."""
-    return list(work_ahead(partial(draw_one, photos), _wanted))
-
-
-def draw_one(photos: Path, wanted: Wanted) -> bytes | None:
-    """The same for one photo, which must lie in the folder of photos."""
-    try:
-        if not wanted.path.resolve().is_relative_to(photos.resolve()):
-            return None
-        content = read_bytes(wanted.path)
-        if wanted.places is None:
-            return small_jpeg(content, PICTURE_SIDE)
-        return draw_map(content, wanted.places, wanted.colours, OPACITY, PICTURE_SIDE)
-    except (UnreadablePhoto, OSError):
-        return None
+                right = judgement.label == judgement.class_name
+                words = judgement.label if right else f"{judgement.class_name}, taken for {judgement.label}"
+                st.markdown(plain(f"{words}: {percent(judgement.probability)}"))
+                st.caption(plain(judgement.path.name))

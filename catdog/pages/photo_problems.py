@@ -1,13 +1,12 @@
 """What is wrong with the chosen photos, shown with the photos themselves, and the way to leave some of them out."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
-from catdog.errors import CatdogError
 from catdog.fingerprints import Fingerprints, fingerprint_photos
+from catdog.pages import corrections
 from catdog.pages.photo_grid import show_pictures
 from catdog.pages.words import plain
 from catdog.photo_sets import PhotoSet, find_photo_set
@@ -43,23 +42,6 @@ REMEMBERED_SECONDS = 300.0
 SHOW_EVERY = 20  # photos
 
 
-def left_out_of(folder: Path) -> tuple[str, ...]:
-    """The photos of a folder that this visitor left out, as paths in it; those that have gone meanwhile are not."""
-    kept = st.session_state.setdefault("left_out", {}).get(str(folder), ())
-    return tuple(path for path in kept if (folder / path).exists())
-
-
-def leave_out(folder: Path, paths: Sequence[Path]) -> None:
-    """Leave more photos of a folder out of what is trained on; their files stay where they are."""
-    more = {path.relative_to(folder).as_posix() for path in paths}
-    st.session_state["left_out"][str(folder)] = tuple(sorted({*left_out_of(folder), *more}))
-
-
-def bring_back(folder: Path) -> None:
-    """Leave none of a folder's photos out any more."""
-    st.session_state["left_out"].pop(str(folder), None)
-
-
 @st.cache_resource(show_spinner=False)
 def remembered() -> dict[str, tuple[float, Fingerprints]]:
     """The fingerprints of a few folders' photos by the folder's version, with the time they were taken."""
@@ -79,7 +61,8 @@ def look_through(folder: Path, version: str) -> None:
     """
     if known_fingerprints(version):
         return
-    paths = find_photo_set(folder).paths()  # also those that were left out: they may be brought back
+    # Also those that were left out, which may be brought back; relabelled, without which a class may have too few.
+    paths = find_photo_set(folder, relabel=corrections.relabelled_of(folder)).paths()
     bar = st.progress(0.0, "Looking through the photos")
 
     def on_progress(done: int, per_second: float) -> None:
@@ -97,25 +80,15 @@ def look_through(folder: Path, version: str) -> None:
 
 @st.cache_data(ttl=300, max_entries=16, show_spinner="Comparing the photos with one another")
 def judged(
-    folder: Path, seed: int, left_out: tuple[str, ...], version: str, _fingerprints: Fingerprints
+    folder: Path,
+    seed: int,
+    left_out: tuple[str, ...],
+    relabelled: tuple[tuple[str, str], ...],
+    version: str,
+    _fingerprints: Fingerprints,
 ) -> tuple[PhotoSet, list[Problem]]:
     """The photo set as training will part it, and what is wrong with it."""
-    return judge_photos(find_photo_set(folder, seed, left_out), seed, _fingerprints)
-
-
-def show_left_out(folder: Path) -> None:
-    """How many photos are left out, and the way back."""
-    left_out = left_out_of(folder)
-    if not left_out:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        words = "1 photo is left out" if len(left_out) == 1 else f"{len(left_out):,} photos are left out"
-        listed = "\n".join(f"- {plain(path)}" for path in left_out[:20])
-        more = f"\n\nand {len(left_out) - 20:,} more" if len(left_out) > 20 else ""
-        st.markdown(f":material/visibility_off: {words}", help=f"{listed}{more}")
-        if st.button("Bring back", icon=":material/undo:", type="tertiary", key="bring_back"):
-            bring_back(folder)
-            st.rerun()
+    return judge_photos(find_photo_set(folder, seed, left_out, relabelled), seed, _fingerprints)
 
 
 def show_problems(photo_set: PhotoSet, problems: list[Problem], version: str) -> None:
@@ -166,13 +139,9 @@ def show_kind(kind: str, problems: list[Problem], photo_set: PhotoSet, version: 
 
 def try_to_leave_out(folder: Path, unwanted: list[Path]) -> None:
     """Leave photos out before the page is drawn anew, or keep the reason why that can't be done for it to say."""
-    before = left_out_of(folder)
-    leave_out(folder, unwanted)
-    try:
-        find_photo_set(folder, leave_out=left_out_of(folder))
-    except CatdogError as error:
-        st.session_state["left_out"][str(folder)] = before
-        st.session_state["leave_out_refusal"] = str(error)
+    corrections.try_to(folder, lambda: corrections.leave_out(folder, unwanted))
+    # Taken at once, so that no side of the page says what was asked for on the other.
+    st.session_state["leave_out_refusal"] = corrections.take_refusal()
     # Its heading will have another number, which would fold it up.
     st.session_state[FOLD] = True
 

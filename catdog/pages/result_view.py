@@ -9,12 +9,12 @@ import streamlit as st
 from catdog.figures import percent
 from catdog.findings import describe_accuracy, describe_calibration
 from catdog.folders import is_allowed, photo_folders_root
+from catdog.json_files import found_in, read_json
 from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
 from catdog.pages.words import plain
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
-from catdog.results import HTML_FILE, read_report
-from catdog.runs import found_in, read_json
+from catdog.results import HTML_FILE, count_right, read_report
 
 
 def show_result(folder: Path) -> None:
@@ -22,7 +22,7 @@ def show_result(folder: Path) -> None:
     report = read_report(folder)
     if not report:
         return
-    wrong = report["photos"] - sum(report["confusion"][place][place] for place in range(len(report["class_names"])))
+    wrong = report["photos"] - count_right(report)
     doubtful = len(report["wrong_labels"]["found"]) if report["wrong_labels"] else 0
     names = ["How good", f"Mistakes ({wrong:,})", f"Doubtful labels ({doubtful:,})", "How sure"]
     good, mistakes, labels, sure = st.tabs(names, key=f"result_{folder.name}", on_change="rerun")

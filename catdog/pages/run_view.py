@@ -13,8 +13,10 @@ from catdog.course import Course
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
+from catdog.json_files import found_in, read_json
+from catdog.pages.result_view import show_result
 from catdog.pages.words import name_of, plain
-from catdog.runs import H5_FILE, KERAS_FILE, found_in, read_config, read_json
+from catdog.runs import H5_FILE, KERAS_FILE, read_config
 from catdog.sparklines import sparkline
 
 POLL_SECONDS = 1.0
@@ -45,6 +47,8 @@ def show_run() -> None:
     # While anything is at work this fragment alone runs again and again; a single one, since each costs by itself.
     polled = bool(active)
     st.fragment(run_every=POLL_SECONDS if polled else None)(show_live)(shown.folder, shown.status["state"], polled)
+    if not shown.is_active:
+        st.fragment(show_result)(shown.folder)
     show_left_out(shown.folder)
     if shown.has_classifier and not shown.is_active:
         show_files(shown.folder)

@@ -15,7 +15,7 @@ from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
 from catdog.pages.words import name_of, plain
 from catdog.runs import read_config, read_events
-from catdog.settings import SETTINGS, TrainConfig
+from catdog.settings import OF_THE_PHOTOS, SETTINGS, TrainConfig
 
 MOST_COMPARED = 6  # as many as there are colours
 FEW = 6  # so many runs are seen at a glance; more can be filtered
@@ -142,8 +142,8 @@ def manage(job: jobs.Job) -> None:
         if st.button("Use its settings", icon=":material/tune:", help="Fills the training form with them."):
             config = config_of(job)
             if config:
-                # What was left out belongs to that run's photos, not to those that are chosen now.
-                fill_form({key: each for key, each in config.as_dict().items() if key not in ("data", "leave_out")})
+                # What was corrected belongs to that run's photos, not to those that are chosen now.
+                fill_form({key: each for key, each in config.as_dict().items() if key not in OF_THE_PHOTOS})
                 st.switch_page("catdog/pages/train.py")
         if st.button("Delete", icon=":material/delete:", disabled=job.is_active):
             ask_to_delete(job)
@@ -198,7 +198,8 @@ def written(value: Any) -> str:
         return decimal(value)
     if not isinstance(value, tuple):
         return str(value)
-    return f"{len(value):,}: {', '.join(value[:3])}{', ...' if len(value) > 3 else ''}" if value else "none"
+    first = ", ".join(each if isinstance(each, str) else " as ".join(each) for each in value[:3])
+    return f"{len(value):,}: {first}{', ...' if len(value) > 3 else ''}" if value else "none"
 
 
 def unique_names(chosen: list[jobs.Job]) -> dict[str, jobs.Job]:

@@ -4,9 +4,10 @@ import streamlit as st
 
 from catdog import jobs
 from catdog.errors import CatdogError
+from catdog.pages import corrections
 from catdog.pages.choose_photos import choose_photos, folder_version
 from catdog.pages.estimate_view import show_estimate
-from catdog.pages.photo_problems import left_out_of, look_through
+from catdog.pages.photo_problems import look_through
 from catdog.pages.run_view import show_run
 from catdog.pages.settings_form import choose_preset, learning_settings, more_settings, network_settings
 from catdog.pages.trial_view import show_trials
@@ -46,8 +47,9 @@ with settings_side:
         button_place = st.container()
         settings |= more_settings()
         if photo_set is not None:
-            left_out = left_out_of(photo_set.folder)
-            config = TrainConfig(data=str(photo_set.folder), leave_out=left_out, **settings)
+            settings["leave_out"] = corrections.left_out_of(photo_set.folder)
+            settings["relabel"] = corrections.relabelled_of(photo_set.folder)
+            config = TrainConfig(data=str(photo_set.folder), **settings)
     except CatdogError as error:
         button_place = st.container()
         st.warning(plain(str(error)), icon=":material/error:")

@@ -1,0 +1,39 @@
+"""JSON files: written whole or not at all, and read without trust in what stands there."""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+# A file name that isn't UTF-8 is written as JSON's own escapes, and read back as it was.
+TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
+NUMBER = (int, float)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", **TEXT)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where the file is missing, damaged or something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def found_in(content: dict[str, Any], *keys: str, kind: type | tuple[type, ...]) -> Any:
+    """What stands under nested keys of a file that anyone may have changed; None unless it is of that kind."""
+    value: Any = content
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool) else None
