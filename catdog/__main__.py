@@ -2,24 +2,26 @@
 
 import argparse
 import csv
+import functools
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, TextIO
 
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.errors import CatdogError, Refused, Stopped
-from catdog.exports import export_command
+from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
+from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
 
@@ -286,6 +288,19 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     print(f"{'':{width}}  " + "  ".join(f"{name:>{width}}" for name in classifier.class_names) + "  <- label given")
     for name, row in zip(classifier.class_names, figures["confusion"], strict=True):
         print(f"{name:>{width}}  " + "  ".join(f"{count:>{width}}" for count in row))
+    return 0
+
+
+def export_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Write a classifier in another format, and print how it compared and how to use it."""
+    tell = functools.partial(print, file=console, flush=True)
+    export = export_classifier(arguments.model, arguments.format, arguments.out, arguments.quantize, tell)
+    if arguments.json:
+        print_json({"model": arguments.model, **asdict(export)})
+        return 0
+    print(f"Wrote {export.file} ({readable_size(export.bytes)}). {export.sentence}")
+    print(f"\nWhere Catdog isn't installed, after pip install {FORMATS[export.format].packages}:\n")
+    print(snippet(export.format, export.file), end="")
     return 0
 
 
