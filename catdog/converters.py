@@ -16,7 +16,6 @@ from catdog.json_files import write_json
 from catdog.runs import INFO_FILE
 from catdog.settings import BUNDLED
 
-ONNX_OPSET = 18  # the newest that tf2onnx 1.17 writes
 # The smallest weight arrays, which together are this share of all, stay float32 in a quantized export. They are the
 # first stages', to whose rounding probabilities are most sensitive. On 200 photos the bundled classifier's differ by
 # at most 0.013 instead of 0.091, in a file of 7.3 MB instead of 6.1 MB; an ImageNet one's by 0.016 instead of 0.132,
@@ -40,6 +39,8 @@ def write(classifier: Classifier, format_name: str, quantize: bool, file: Path) 
         elif format_name == "litert":
             write_litert(classifier, about, file, quantize)
         else:
+            from catdog.onnx_files import write_onnx
+
             write_onnx(classifier, about, file)
     except tf.errors.OpError as error:
         # What TensorFlow writes by itself, as a SavedModel; the path of the draft that it names is nobody's business.
@@ -120,20 +121,3 @@ def smallest_quantized(model: keras.Model) -> int:
     """How many elements a weight array has at least that is quantized, so that FLOAT_SHARE of all stay as they are."""
     sizes = np.sort([np.prod(weight.shape) for weight in model.weights if len(weight.shape) > 1])
     return int(sizes[np.searchsorted(sizes.cumsum(), FLOAT_SHARE * sizes.sum(), side="right")])
-
-
-def write_onnx(classifier: Classifier, about: dict[str, Any], file: Path) -> None:
-    """Write an ONNX file, with the description in its metadata."""
-    import onnx
-    import tf2onnx
-
-    signature = [pixels_of(classifier)]
-
-    # Not folded, since tf2onnx takes folded weights for inputs; ONNX Runtime folds by itself.
-    @tf.function(input_signature=signature)
-    def run(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": classifier.model(tf.cast(pixels, tf.float32), training=False)}
-
-    model, _ = tf2onnx.convert.from_function(run, input_signature=signature, opset=ONNX_OPSET)
-    onnx.helper.set_model_props(model, {INFO_FILE: json.dumps(about)})
-    onnx.save(model, str(file))

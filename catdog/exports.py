@@ -65,7 +65,7 @@ FORMATS = {
         "for ONNX Runtime, which many languages have, and browsers",
         "cat_dog_classifier.onnx",
         "onnxruntime pillow",
-        ("tf2onnx", "onnx", "onnxruntime"),
+        ("onnx", "onnxruntime"),
     ),
 }
 
