@@ -31,6 +31,7 @@ TASKS = {
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
+    "export": "catdog.export_jobs:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130

@@ -126,7 +126,7 @@ def check_target(format_name: str, target: Path) -> None:
     """Raise `Refused` where something is in the way of an export, or its name has the ending of something else."""
     ending = Path(FORMATS[format_name].file_name).suffix
     if ending and target.suffix.lower() != ending:
-        raise Refused(f"The name of a {FORMATS[format_name].title} file ends in {ending}, not as {target} does.")
+        raise Refused(f"A name for {FORMATS[format_name].title} ends in {ending}, not as {target} does.")
     if target.exists() or target.is_symlink():
         raise Refused(f"{target} is there already: name another with --out.")
     if not target.parent.is_dir():
