@@ -37,7 +37,7 @@ class Format:
 FORMATS = {
     "keras": Format(
         "Keras",
-        "for Python with Keras, which can also train it further",
+        "the file of Keras itself, which can also train it further",
         KERAS_FILE,
         "tensorflow pillow",
     ),
@@ -55,14 +55,14 @@ FORMATS = {
     ),
     "litert": Format(
         "LiteRT",
-        "once called TensorFlow Lite, for phones and small devices",
+        "what was called TensorFlow Lite, for phones and small devices",
         "cat_dog_classifier.tflite",
         "ai-edge-litert pillow",
         ("ai_edge_litert",),
     ),
     "onnx": Format(
         "ONNX",
-        "for ONNX Runtime, which many languages have, and browsers",
+        "a file for ONNX Runtime, in many languages and in browsers",
         "cat_dog_classifier.onnx",
         "onnxruntime pillow",
         ("onnx", "onnxruntime"),

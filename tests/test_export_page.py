@@ -65,7 +65,7 @@ def test_a_run_is_exported_on_its_page_by_a_process_and_found_again(run):
     app = open_page("train")
     assert "Hand it on" in [each.label for each in app.expander]
     app.selectbox(key=f"export_format_{run.name}").set_value("onnx").run()
-    assert "ONNX is for ONNX Runtime" in texts(app)
+    assert "ONNX is a file for ONNX Runtime" in texts(app)
     button(app, "Write it as ONNX").click().run()
     assert button(app, "Stop")
     job = export_jobs.newest_job(Wanted(str(run), "onnx", False))
