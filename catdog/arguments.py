@@ -3,6 +3,7 @@
 import argparse
 import csv
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +14,7 @@ from catdog.results import HTML_FILE
 from catdog.runs import H5_FILE
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
+from catdog.verdicts import UNSURE_BELOW
 
 # The settings that are given as files, as a sentence about another such file goes on.
 LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
@@ -37,6 +39,17 @@ def setting_parser(name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
     return parse
+
+
+def parse_share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return share
 
 
 def listed_photos(name: str) -> tuple[str, ...]:
@@ -123,7 +136,16 @@ def build_parser() -> Parser:
 
     classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
     classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
-    classify.add_argument("photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through.")
+    classify.add_argument(
+        "photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through; patterns such as '**/*.jpg'."
+    )
+    classify.add_argument(
+        "--unsure-below",
+        metavar="PROBABILITY",
+        type=parse_share,
+        default=UNSURE_BELOW,
+        help="A label less probable than this gets the verdict unsure. Default: %(default)s",
+    )
     classify.add_argument("--csv", metavar="FILE", help="Also write the answers to a CSV file.")
     classify.add_argument("--json", action="store_true", help="Print the answers as one JSON object.")
 
