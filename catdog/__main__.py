@@ -1,12 +1,13 @@
 """The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
+import functools
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from glob import glob
 from pathlib import Path
 from pkgutil import resolve_name
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.photos import is_photo_name
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
+from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
 
@@ -33,6 +36,7 @@ TASKS = {
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
+    "export": "catdog.export_jobs:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
@@ -305,6 +309,19 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     return 0
 
 
+def export_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Write a classifier in another format, and print how it compared and how to use it."""
+    tell = functools.partial(print, file=console, flush=True)
+    export = export_classifier(arguments.model, arguments.format, arguments.out, arguments.quantize, tell)
+    if arguments.json:
+        print_json({"model": arguments.model, **asdict(export)})
+        return 0
+    print(f"Wrote {export.file} ({readable_size(export.bytes)}). {export.sentence}")
+    print(f"\nWhere Catdog isn't installed, after pip install {FORMATS[export.format].packages}:\n")
+    print(snippet(export.format, export.file), end="")
+    return 0
+
+
 COMMANDS = {
     "train": train_command,
     "work": work_command,
@@ -315,6 +332,7 @@ COMMANDS = {
     "evaluate": evaluate_command,
     "report": report_command,
     "check": check_command,
+    "export": export_command,
     "samples": samples_command,
     "cache": cache_command,
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
+from catdog.exports import FORMATS
 from catdog.results import HTML_FILE
 from catdog.runs import H5_FILE
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
@@ -166,6 +167,16 @@ def build_parser() -> Parser:
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
     add_corrections(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+
+    export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)
+    export.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
+    kinds = ". ".join(f"{name}: {each.purpose}" for name, each in FORMATS.items())
+    export.add_argument("--format", choices=tuple(FORMATS), required=True, help=f"{kinds}.")
+    export.add_argument("--quantize", action="store_true", help="For litert: 8-bit weights, a third of the size.")
+    names = ", ".join(each.file_name for each in FORMATS.values())
+    help_text = f"What to write to; must be absent. Default, in the order of the formats: {names}"
+    export.add_argument("--out", metavar="FILE", help=help_text)
+    export.add_argument("--json", action="store_true", help="Print what was written as one JSON object.")
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
     samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")

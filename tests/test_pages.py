@@ -256,7 +256,19 @@ def test_only_pages_import_streamlit():
     ]
     assert importing
     assert all(path.startswith("catdog/pages/") for path in importing)
-    light = ["settings", "photos", "photo_sets", "runs", "jobs", "charts", "folders", "samples", "course", "advice"]
+    light = [
+        "settings",
+        "photos",
+        "photo_sets",
+        "runs",
+        "jobs",
+        "charts",
+        "folders",
+        "samples",
+        "course",
+        "advice",
+        "export_jobs",
+    ]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
 
