@@ -14,7 +14,7 @@ from catdog.verdicts import verdict_of
 
 BATCH = 32
 # How long photos are classified before the page shows what is there, so that it never seems to hang.
-PART_SECONDS = 2.0
+PART_SECONDS = 3.0
 PICTURE_SIDE = 320  # pixels of a card's picture
 
 
