@@ -108,15 +108,16 @@ def threshold_spec(answered: list[dict[str, Any]], threshold: float) -> dict[str
 def show_photos(source: Source, uploads: Mapping[str, Any], unsure_below: float) -> None:
     """What is known of the photos so far; where some are missing, the page goes on by itself, a part at a time."""
     place = st.empty()
-    if missing_answers(source, uploads):
-        done = len(uploads) - len(missing_answers(source, uploads))
+
+    def tell(done: int) -> None:
         place.progress(done / len(uploads), f"Classifying: {done:,} of {len(uploads):,}")
-        classify_part(source, uploads)
+
     missing = missing_answers(source, uploads)
     if missing:
-        done = len(uploads) - len(missing)
-        place.progress(done / len(uploads), f"Classifying: {done:,} of {len(uploads):,}")
-    else:
+        tell(len(uploads) - len(missing))
+        classify_part(source, uploads, tell)
+    missing = missing_answers(source, uploads)
+    if not missing:
         place.empty()
     kept = kept_answers()
     answers = [kept[source, photo_id] for photo_id in uploads if (source, photo_id) in kept]
