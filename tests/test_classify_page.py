@@ -3,7 +3,6 @@
 import csv
 import io
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
