@@ -74,6 +74,8 @@ def damage(problem: str) -> Iterator[None]:
         yield
     except Unfit:
         raise
+    except MemoryError:
+        raise Unfit("takes more memory than there is to look it through", "close other programs first") from None
     except Exception as error:
         reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
         raise Unfit(f"{problem}{reason}", DAMAGED) from error
@@ -192,7 +194,7 @@ def check_h5(file: BinaryIO) -> Cost:
             if not isinstance(plan, dict) or plan.keys() != {"class_name", "config"}:
                 raise Unfit("describes its network in an unknown way")
             info = json.loads(read_text(content, INFO_FILE, INFO_BYTES)) if INFO_FILE in content.attrs else {}
-    return check_plan(plan, image_size_of(info))
+            return check_plan(plan, image_size_of(info))
 
 
 def check_objects(root: h5py.Group, apart: tuple[str, ...] = ()) -> None:
