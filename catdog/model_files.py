@@ -154,7 +154,7 @@ def check_members(entries: list[zipfile.ZipInfo]) -> None:
             raise Unfit("is compressed in an unusual way")  # and zipfile unpacks the others without bounds
         too_dense = entry.file_size > max(FREE_BYTES, MAX_RATIO * entry.compress_size)
         if entry.file_size > MEMBERS[name] or too_dense:
-            raise Unfit(f"unpacks to more than it may: {name} in it to {entry.file_size / 1e6:,.0f} MB")
+            raise Unfit(f"holds a {name} that unpacks to {entry.file_size / 1e6:,.0f} MB, which is too much")
     if len(set(names)) < len(names):
         raise Unfit("holds two things of the same name")
     missing = [name for name in (PLAN_FILE, WEIGHTS_FILE) if name not in names]
@@ -169,7 +169,7 @@ def unpacked(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
         while chunk := member.read(CHUNK_BYTES):
             content.write(chunk)
             if content.tell() > MEMBERS[name]:
-                raise Unfit(f"unpacks to more than it may: {name} in it")
+                raise Unfit(f"holds a {name} that unpacks to more than it says")
     return content
 
 
