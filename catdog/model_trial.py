@@ -89,8 +89,7 @@ def run_trial(task: str, path: Path) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             code = None
         finally:
-            process.kill()
-            process.wait()
+            end(process)
         answer = read_answer(output)
     refusal = found_in(answer, "refused", kind=str)
     if refusal is not None:
@@ -120,6 +119,15 @@ def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process, and whatever it has started itself."""
+    if hasattr(os, "killpg"):  # not on Windows
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def read_answer(output: Path) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def read_input(settings: LayerSettings, image_size: int | None) -> Made:
     if isinstance(shape, list) and len(shape) == 4 and shape[1] is not None:
         size = shape[1]
     if shape not in ([None, size, size, 3], [None, None, None, 3]):
-        raise settings.refuse("batch_shape", shape)
+        raise Unfit(f"is not a classifier of photos, since its input is not (height, width, 3) but {shown(shape)}")
     bounds = SETTINGS["image_size"].metadata
     if not is_whole(size, bounds["low"], bounds["high"]):
         raise Unfit(f"takes photos of {shown(size)} pixels, and {bounds['low']} to {bounds['high']} are possible")

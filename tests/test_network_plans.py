@@ -93,8 +93,8 @@ def test_the_cost_grows_with_the_photos_unless_the_network_says_their_size(small
         ("dropout", {"seed": {"class_name": "Lambda"}}, "for 'seed'"),
         ("pooled", {"keepdims": True}, "for 'keepdims'"),
         ("image", {"batch_shape": [None, 100_000, 100_000, 3]}, "takes photos of 100000 pixels"),
-        ("image", {"batch_shape": [None, 64, 65, 3]}, "for 'batch_shape'"),
-        ("image", {"batch_shape": [10**9, 64, 64, 3]}, "for 'batch_shape'"),
+        ("image", {"batch_shape": [None, 64, 65, 3]}, "its input is not"),
+        ("image", {"batch_shape": [10**9, 64, 64, 3]}, "its input is not"),
         ("image", {"name": "other"}, "described in an unknown way"),
     ],
 )

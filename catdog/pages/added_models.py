@@ -16,7 +16,6 @@ from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.pages.words import plain
 
-ENDINGS = (".keras", ".h5")
 TOKEN_BYTES = 16  # of the name of the folder that a file lies in, so that nobody guesses another's
 MOST_MODELS = 3  # of one visitor at a time
 KEPT_SECONDS = 24 * 3600.0  # after the page last showed it to its visitor
@@ -76,7 +75,7 @@ def add_model() -> None:
     count = st.session_state.setdefault("model_count", 0)
     upload = st.file_uploader(
         "A classifier's file",
-        type=[ending.removeprefix(".") for ending in ENDINGS],
+        type=["keras", "h5"],
         key=f"model_{count}",
         max_upload_size=MAX_BYTES // 1_000_000,
     )
@@ -111,9 +110,6 @@ def keep_model(upload: Any) -> tuple[Path, dict[str, Any]]:
 
     Raises `Refused` or `Failed`, and then keeps nothing.
     """
-    ending = Path(upload.name).suffix.lower()
-    if ending not in ENDINGS:
-        raise Refused(f"{upload.name} is not a classifier's file: choose one that ends in .keras or .h5.")
     if upload.size > MAX_BYTES:
         raise Refused(
             f"{upload.name} has {upload.size / 1e6:,.0f} MB, and a classifier may have {MAX_BYTES / 1e6:,.0f} MB: "
@@ -123,7 +119,7 @@ def keep_model(upload: Any) -> tuple[Path, dict[str, Any]]:
     stem = Path(upload.name).stem[:60]
     safe = "".join(character if character.isalnum() or character in " -_" else "_" for character in stem).strip()
     folder = models_folder() / secrets.token_hex(TOKEN_BYTES)
-    path = folder / f"{safe or 'classifier'}{ending}"
+    path = folder / f"{safe or 'classifier'}{Path(upload.name).suffix.lower()}"
     about = None
     try:
         folder.mkdir(parents=True)
