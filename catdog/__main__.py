@@ -1,26 +1,34 @@
 """The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
-import csv
+import functools
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
+from glob import glob
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from catdog.arguments import LISTS, build_parser, build_script_parser
+from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
+from catdog.photos import is_photo_name
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
+from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
+
+if TYPE_CHECKING:
+    from catdog.classifier import Prediction
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
 TASKS = {
@@ -28,6 +36,7 @@ TASKS = {
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
+    "export": "catdog.export_jobs:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
@@ -205,35 +214,48 @@ def left_out_of(run: Run) -> list[LeftOut]:
 def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Classify photos, and print each answer as soon as it is there, or all of them as JSON."""
     paths = [path for argument in arguments.photos for path in photo_paths(argument)]
-    with answers_csv(arguments.csv) as write:
+    with csv_file(arguments.csv) as file:
         from catdog.classifier import load_classifier
 
         classifier = load_classifier(arguments.model)
-        write("path", "label", "verdict", *(f"probability_{name}" for name in classifier.class_names), "error")
+        add_row = answers_writer(file, classifier.class_names) if file else None
         answers = []
-        for path, found in zip(paths, classifier.classify(paths), strict=True):
+        predictions = classifier.classify(paths, arguments.unsure_below)
+        for path, found in zip(paths, predictions, strict=True):
             answer = {"path": path, "label": found.label, "probabilities": found.probabilities}
             answer |= {"verdict": found.verdict, "error": found.error}
-            numbers = found.probabilities or dict.fromkeys(classifier.class_names, "")
-            write(path, found.label or "", found.verdict or "", *numbers.values(), found.error or "")
+            if add_row:
+                add_row(path, found.label, found.verdict, found.probabilities, found.error)
             if arguments.json:
                 answers.append(answer)
             elif found.error:
                 print(found.error, file=console)
             else:
-                print(f"{found.verdict}  {found.probabilities[found.label]:7.2%}  {path}")
+                print(answer_line(found, path))
     if arguments.json:
         print_json({"model": arguments.model, "photos": answers})
     return 0
 
 
+def answer_line(found: "Prediction", path: str) -> str:
+    """A photo's verdict, its label's probability, and its path, in columns."""
+    # What it would be, where the verdict is none of the classes.
+    label = "" if found.verdict == found.label else f" ({found.label})"
+    return f"{found.verdict}{label}  {found.probabilities[found.label]:7.2%}  {path}"
+
+
 def photo_paths(argument: str) -> list[str]:
-    """A photo's path itself, or those of the photos in a folder: the argument joined with the rest, sorted."""
+    """A photo's path itself, or those in a folder (the argument joined with the rest) or of a pattern, sorted."""
     path = Path(argument)
     if not path.is_dir():
-        if not path.exists():
+        if path.exists():
+            return [argument]
+        # A shell passes a pattern on where it is quoted, or where that shell knows none.
+        matching = sorted(glob(argument, recursive=True))  # noqa: PTH207
+        matching = [match for match in matching if is_photo_name(Path(match).name)]
+        if not matching:
             raise Refused(f"There is no photo or folder {argument}.")
-        return [argument]
+        return matching
     found = [os.path.join(argument, each.relative_to(path)) for each in photos_below(path)]  # noqa: PTH118
     if not found:
         raise Refused(f"There are no photos in {argument}.")
@@ -241,10 +263,10 @@ def photo_paths(argument: str) -> list[str]:
 
 
 @contextmanager
-def answers_csv(name: str | None) -> Iterator[Callable[..., None]]:
-    """What writes a row to the CSV file of that name; the file appears whole at the end, or not at all."""
+def csv_file(name: str | None) -> Iterator[TextIO | None]:
+    """The open CSV file of that name, which appears whole at the end or not at all; None where there is no name."""
     if name is None:
-        yield lambda *row: None
+        yield None
         return
     path = Path(name)
     if path.is_dir():
@@ -256,8 +278,7 @@ def answers_csv(name: str | None) -> Iterator[Callable[..., None]]:
         raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
     try:
         with file:
-            writer = csv.writer(file, lineterminator="\n")
-            yield lambda *row: writer.writerow(row)
+            yield file
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -288,6 +309,19 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     return 0
 
 
+def export_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Write a classifier in another format, and print how it compared and how to use it."""
+    tell = functools.partial(print, file=console, flush=True)
+    export = export_classifier(arguments.model, arguments.format, arguments.out, arguments.quantize, tell)
+    if arguments.json:
+        print_json({"model": arguments.model, **asdict(export)})
+        return 0
+    print(f"Wrote {export.file} ({readable_size(export.bytes)}). {export.sentence}")
+    print(f"\nWhere Catdog isn't installed, after pip install {FORMATS[export.format].packages}:\n")
+    print(snippet(export.format, export.file), end="")
+    return 0
+
+
 COMMANDS = {
     "train": train_command,
     "work": work_command,
@@ -298,6 +332,7 @@ COMMANDS = {
     "evaluate": evaluate_command,
     "report": report_command,
     "check": check_command,
+    "export": export_command,
     "samples": samples_command,
     "cache": cache_command,
 }

@@ -1,6 +1,5 @@
 """How good a classifier is: what a run's report says, out of probabilities that are there already."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from catdog import measures
 from catdog.classifier import Classifier
+from catdog.csv_files import row_writer
 from catdog.heatmaps import difference_maps
 from catdog.measures import by_class, confusion, cross_entropy, interval
 from catdog.photo_sets import LeftOut, Photo, labels_of
@@ -129,8 +129,8 @@ def write_predictions(
     """Write `predictions.csv`: each photo's path, its class, the label it was given and its probabilities."""
     draft = path.with_name(f".{path.name}")
     with draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "class", "label", *(f"probability_{name}" for name in class_names)])
+        write_row = row_writer(file)
+        write_row(["path", "class", "label", *(f"probability_{name}" for name in class_names)])
         for photo, row in zip(photos, probabilities, strict=True):
-            writer.writerow([photo.path, class_names[photo.label], class_names[row.argmax()], *map(number, row)])
+            write_row([photo.path, class_names[photo.label], class_names[row.argmax()], *map(number, row)])
     draft.replace(path)

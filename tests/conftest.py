@@ -1,9 +1,14 @@
 """What all tests may use."""
 
 import pytest
+from hypothesis import settings
 from trained import drawings, trained
 
 __all__ = ["drawings", "own_cache", "trained"]
+
+# The same cases on every machine, however slow it is.
+settings.register_profile("quick", deadline=None, derandomize=True, database=None)
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)
