@@ -111,7 +111,7 @@ def test_why_shows_the_map_and_similar_photos(address, browser, place):
     with_map = dialog.get_by_role("img", name=path.name).screenshot()
     dialog.get_by_role("slider", name="Opacity of the map").press("Home")
     settle(page)
-    expect(dialog.get_by_role("slider", name="Opacity of the map")).to_have_attribute("aria-valuenow", "0")
+    expect(dialog.get_by_role("slider", name="Opacity of the map")).to_have_value("0")
     page.wait_for_timeout(1000)
     assert dialog.get_by_role("img", name=path.name).screenshot() != with_map
     no_error(page)

@@ -1,7 +1,6 @@
 """What a visitor's photos were found to be: asked for a part at a time, and kept as long as the photos are there."""
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,9 +11,9 @@ from catdog.pages.classifiers import Source, load
 from catdog.photos import small_jpeg
 from catdog.verdicts import verdict_of
 
-BATCH = 32
-# How long photos are classified before the page shows what is there, so that it never seems to hang.
-PART_SECONDS = 2.0
+# The page is shown anew after a part of the photos: soon at first, then ever less often, for that costs the visitor's
+# browser more than the answers cost the server.
+FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
 PICTURE_SIDE = 320  # pixels of a card's picture
 
 
@@ -72,17 +71,16 @@ def missing_answers(source: Source, uploads: Mapping[str, Any]) -> list[str]:
     return [photo_id for photo_id in uploads if (source, photo_id) not in kept]
 
 
-def classify_part(source: Source, uploads: Mapping[str, Any]) -> None:
-    """Ask about as many of the missing photos as take a moment; the first time, about a batch."""
+def classify_part(source: Source, uploads: Mapping[str, Any], tell: Callable[[int], object]) -> None:
+    """Ask about some of the missing photos, and tell after each batch how many photos have their answer."""
     classifier = load(source)
-    count = st.session_state.setdefault("photos_a_part", BATCH)
-    part = missing_answers(source, uploads)[:count]
-    started = time.monotonic()
-    for photo_id, found in zip(part, classifier.classify(contents(uploads, part)), strict=True):
+    missing = missing_answers(source, uploads)
+    done = len(uploads) - len(missing)
+    part = missing[: min(max(FIRST_PART, GROWTH * done), LARGEST_PART)]
+    for number, (photo_id, found) in enumerate(zip(part, classifier.classify(contents(uploads, part)), strict=True), 1):
         kept_answers()[source, photo_id] = answer_of(photo_id, uploads[photo_id].name, found, classifier)
-    if len(part) == count:
-        per_second = count / (time.monotonic() - started)
-        st.session_state["photos_a_part"] = max(1, round(per_second * PART_SECONDS / BATCH)) * BATCH
+        if number % FIRST_PART == 0:
+            tell(done + number)
 
 
 def contents(uploads: Mapping[str, Any], photo_ids: list[str]) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """The classifiers that a visitor can choose from, loaded once for all visitors."""
 
+import gc
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,4 +110,10 @@ def load_once(source: Source) -> Any:
     """The classifier of a source; one whose file has changed is loaded anew."""
     from catdog.classifier import load_classifier
 
-    return load_classifier(source.name)
+    gc.unfreeze()
+    classifier = load_classifier(source.name)
+    # After each run of a page Streamlit lets Keras look through all objects for garbage, which takes a quarter of a
+    # second with all that TensorFlow brings. What is there now stays; what a later classifier replaces goes then.
+    gc.collect()
+    gc.freeze()
+    return classifier

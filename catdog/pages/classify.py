@@ -1,6 +1,7 @@
 """The classify page: photos in; what is on them, why, how sure, and whether it is any of that at all."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -38,8 +39,11 @@ def main() -> None:
 
 def choose_uploads() -> dict[str, Any]:
     """The photos that the visitor uploaded or took, by what Streamlit knows them by."""
+    # New keys empty the uploaders: nobody wants to remove a thousand photos one by one.
+    emptied = st.session_state.setdefault("uploads_emptied", 0)
     uploads = st.file_uploader(
         "Photos",
+        key=f"photos_{emptied}",
         type=TYPES,
         accept_multiple_files=True,
         max_upload_size=MAX_BYTES // 1_000_000,
@@ -53,6 +57,7 @@ def choose_uploads() -> dict[str, Any]:
     if by_folder:
         folder = st.file_uploader(
             "A folder of photos",
+            key=f"folder_{emptied}",
             type=TYPES,
             accept_multiple_files="directory",
             help="Where folders in it are named as the classes, you see which photos are given another.",
@@ -62,6 +67,13 @@ def choose_uploads() -> dict[str, Any]:
         taken = st.camera_input("Take a photo", label_visibility="collapsed")
         if taken:
             uploads = [taken, *uploads]
+    if uploads:
+        st.button(
+            "Remove all",
+            icon=":material/delete:",
+            type="tertiary",
+            on_click=partial(st.session_state.__setitem__, "uploads_emptied", emptied + 1),
+        )
     return {upload.file_id: upload for upload in uploads}
 
 
@@ -83,22 +95,29 @@ def choose_threshold(source: Source) -> float:
         rest = "" if row["accuracy"] is None else f"; of the rest {percent(row['accuracy'])} would be right"
         words = f"{percent(1 - row['share'])} of its validation photos would be left unanswered{rest}."
         st.caption(words)
-        st.vega_lite_chart(spec=threshold_chart(answered, chosen / 100), key="threshold")
+        st.vega_lite_chart(spec=threshold_spec(answered, chosen / 100), key="threshold")
     return chosen / 100
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def threshold_spec(answered: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """The chart of what each threshold would have meant, made once."""
+    return threshold_chart(answered, threshold)
 
 
 def show_photos(source: Source, uploads: Mapping[str, Any], unsure_below: float) -> None:
     """What is known of the photos so far; where some are missing, the page goes on by itself, a part at a time."""
     place = st.empty()
-    if missing_answers(source, uploads):
-        done = len(uploads) - len(missing_answers(source, uploads))
+
+    def tell(done: int) -> None:
         place.progress(done / len(uploads), f"Classifying: {done:,} of {len(uploads):,}")
-        classify_part(source, uploads)
+
     missing = missing_answers(source, uploads)
     if missing:
-        done = len(uploads) - len(missing)
-        place.progress(done / len(uploads), f"Classifying: {done:,} of {len(uploads):,}")
-    else:
+        tell(len(uploads) - len(missing))
+        classify_part(source, uploads, tell)
+    missing = missing_answers(source, uploads)
+    if not missing:
         place.empty()
     kept = kept_answers()
     answers = [kept[source, photo_id] for photo_id in uploads if (source, photo_id) in kept]
