@@ -18,6 +18,7 @@ from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
 from catdog.heatmaps import difference_maps
 from catdog.json_files import read_json
+from catdog.model_trial import look_through
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos import ReadPhoto, read_ahead
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
@@ -262,14 +263,15 @@ def save_h5(model: keras.Model, info: dict[str, Any], path: Path) -> None:
 def load_classifier(source: Path | str) -> Classifier:
     """The classifier of a run's folder, a `.keras` or `.h5` file, or `starter` for the bundled one.
 
-    Raises `Refused` with what is wrong with it.
+    Raises `Refused` with what is wrong with it. A file that isn't a run's own is looked through first, in a second.
     """
     path = Path(source)
+    of_a_run = path.is_dir()
     if str(source) == BUNDLED and not path.exists():
         from catdog.bundled import load_bundled
 
         return load_bundled()
-    if path.is_dir():
+    if of_a_run:
         found = [path / name for name in (KERAS_FILE, H5_FILE) if (path / name).is_file()]
         if not found:
             raise Refused(f"There is no classifier in {path}: train one there, or name a .keras or .h5 file.")
@@ -278,6 +280,13 @@ def load_classifier(source: Path | str) -> Classifier:
         raise Refused(f"There is no classifier {source}: name a run's folder, a .keras or .h5 file, or starter.")
     if path.suffix.lower() not in (".keras", ".h5"):
         raise Refused(f"{path} is not a classifier: a run's folder, a .keras or .h5 file, or starter is.")
+    if not of_a_run:
+        look_through(path)
+    return load_file(path)
+
+
+def load_file(path: Path) -> Classifier:
+    """The classifier in a `.keras` or `.h5` file that is known to be harmless; raises `Refused` where it is damaged."""
     try:
         info = read_info(path)
         model = keras.models.load_model(path, compile=False)
