@@ -11,6 +11,7 @@ from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.json_files import found_in, read_json
+from catdog.pages.added_models import added_models, own_models
 from catdog.pages.words import name_of, plain
 from catdog.results import PREDICTIONS_FILE, answered_above, read_predictions
 from catdog.runs import INFO_FILE, KERAS_FILE
@@ -20,20 +21,21 @@ MOST_CLASSIFIERS = 3  # loaded at a time, for all visitors together
 
 
 class Source(NamedTuple):
-    """A classifier that can be chosen: a run's folder or `starter`, and when its file was written."""
+    """A classifier that can be chosen: a run's folder, an added file or `starter`; and when it was written."""
 
     name: str
     changed: float
 
     @property
     def folder(self) -> Path | None:
-        """The run's folder; None for the bundled classifier."""
-        return None if self.name == BUNDLED else Path(self.name)
+        """The run's folder; None for another classifier."""
+        return Path(self.name) if self.name != BUNDLED and Path(self.name).is_dir() else None
 
 
 def choose_classifier() -> Source:
-    """Let the visitor choose: the newest finished run first, the bundled classifier last."""
-    found = {str(job.folder): name_of(job) for job in jobs.list_jobs() if job.has_classifier and not job.is_active}
+    """Let the visitor choose: what they added last first, then the newest run, the bundled classifier last."""
+    found = dict(reversed(added_models().items()))
+    found |= {str(job.folder): name_of(job) for job in jobs.list_jobs() if job.has_classifier and not job.is_active}
     found[BUNDLED] = "Bundled classifier"
     name = st.selectbox(
         "Classifier",
@@ -48,15 +50,19 @@ def choose_classifier() -> Source:
 
 def source_of(name: str) -> Source:
     """The classifier of that name as its file is now."""
+    path = Path(name)
     try:
-        return Source(name, (Path(name) / KERAS_FILE).stat().st_mtime if name != BUNDLED else 0.0)
+        file = path / KERAS_FILE if path.is_dir() else path
+        return Source(name, file.stat().st_mtime if name != BUNDLED else 0.0)
     except OSError:
         return Source(name, 0.0)
 
 
 def description_of(source: Source) -> dict[str, Any]:
     """What its `classifier.json` says."""
-    return read_json(source.folder / INFO_FILE if source.folder else DESCRIPTION_FILE)
+    if source.name == BUNDLED:
+        return read_json(DESCRIPTION_FILE)
+    return read_json(source.folder / INFO_FILE) if source.folder else own_models().get(source.name, {})
 
 
 def facts_of(source: Source) -> str:
@@ -75,8 +81,10 @@ def facts_of(source: Source) -> str:
 
 def answered_of(source: Source) -> list[dict[str, Any]]:
     """What each threshold would have left of the photos that the classifier was evaluated on; empty where unknown."""
-    if source.folder is None:
+    if source.name == BUNDLED:
         return description_of(source).get("answered", [])
+    if source.folder is None:
+        return []
     names = found_in(description_of(source), "class_names", kind=list) or []
     return answered_of_run(source.folder, tuple(map(str, names)), version_of(source.folder))
 

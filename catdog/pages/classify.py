@@ -7,12 +7,15 @@ from typing import Any
 import streamlit as st
 
 from catdog.figures import percent
+from catdog.pages.added_models import add_model, may_add
 from catdog.pages.answer_view import show_answers
 from catdog.pages.answer_why import show_why
 from catdog.pages.answers import classify_part, forget_removed, kept_answers, missing_answers
 from catdog.pages.classifiers import Source, answered_of, choose_classifier
+from catdog.pages.export_view import show_export
 from catdog.photos import ENDINGS, MAX_BYTES
 from catdog.result_charts import threshold_chart
+from catdog.settings import BUNDLED
 from catdog.verdicts import UNSURE_BELOW
 
 TYPES = sorted(ending.removeprefix(".") for ending in ENDINGS)
@@ -26,6 +29,7 @@ def main() -> None:
         source = choose_classifier()
         uploads = choose_uploads()
         unsure_below = choose_threshold(source)
+        show_more(source)
     forget_removed(uploads)
     with right:
         if not uploads:
@@ -97,6 +101,20 @@ def choose_threshold(source: Source) -> float:
         st.caption(words)
         st.vega_lite_chart(spec=threshold_spec(answered, chosen / 100), key="threshold")
     return chosen / 100
+
+
+def show_more(source: Source) -> None:
+    """What is wanted now and then: a classifier from elsewhere, and one for elsewhere."""
+    if may_add():
+        fold = st.expander("Add a classifier", icon=":material/upload:", type="compact", on_change="rerun", key="add")
+        if fold.open:
+            with fold:
+                add_model()
+    if source.folder or source.name == BUNDLED:
+        fold = st.expander("Hand it on", icon=":material/ios_share:", type="compact", on_change="rerun", key="hand_on")
+        if fold.open:
+            with fold:
+                st.fragment(show_export)(source.name)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
