@@ -17,9 +17,11 @@ from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import FORMATS, export_classifier, snippet
+from catdog.folders import require_replaceable
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.photos import is_photo_name
+from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
@@ -68,20 +70,20 @@ def guarded(act: Callable[[TextIO], int]) -> int:
         try:
             return act(console)
         except CatdogError as error:
-            print(error, file=console)
+            say(str(error), console)
             return {Refused: EXIT_REFUSED, Stopped: EXIT_STOPPED}.get(type(error), EXIT_FAILED)
         except KeyboardInterrupt:
-            print("Stopped.", file=console)
+            say("Stopped.", console)
             return EXIT_STOPPED
         except BrokenPipeError:
             # Whoever read the output has gone; Python must not try to flush it again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_FAILED
         except OSError as error:
-            print(f"A file could not be read or written ({error.strerror}: {error.filename}).", file=console)
+            say(f"A file could not be read or written ({error.strerror}: {error.filename}).", console)
             return EXIT_FAILED
         except Exception as error:
-            print(f"It failed in a way that was not foreseen ({type(error).__name__}: {error}).", file=console)
+            say(f"It failed in a way that was not foreseen ({type(error).__name__}: {error}).", console)
             return EXIT_FAILED
 
 
@@ -129,11 +131,11 @@ def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
         print_json(result)
     else:
         for left_out in left_out_of(run):
-            print(f"Left out {left_out.sentence}", file=console)
-        print(f"Accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {result['seconds']:.0f} seconds.")
-        print(f"Saved {also_write or result['files']['keras']}; everything of this run is in {run.folder}.")
+            say(f"Left out {left_out.sentence}", console)
+        say(f"Accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f}, {result['seconds']:.0f} seconds.")
+        say(f"Saved {also_write or result['files']['keras']}; everything of this run is in {run.folder}.")
     if run.status["state"] == "stopped":
-        print(run.status["message"], file=console)
+        say(run.status["message"], console)
         return EXIT_STOPPED
     return 0
 
@@ -168,7 +170,7 @@ def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:
     if arguments.json:
         print_json(answer)
     else:
-        print(answer["sentence"])
+        say(answer["sentence"])
     return 0
 
 
@@ -229,9 +231,9 @@ def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
             if arguments.json:
                 answers.append(answer)
             elif found.error:
-                print(found.error, file=console)
+                say(found.error, console)
             else:
-                print(answer_line(found, path))
+                say(answer_line(found, path))
     if arguments.json:
         print_json({"model": arguments.model, "photos": answers})
     return 0
@@ -269,8 +271,7 @@ def csv_file(name: str | None) -> Iterator[TextIO | None]:
         yield None
         return
     path = Path(name)
-    if path.is_dir():
-        raise Refused(f"{name} is a folder: name a file for the CSV.")
+    require_replaceable(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
@@ -296,16 +297,16 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     photos, probabilities, left_out = classify_photos(classifier, photos)
     figures = evaluate_probabilities(probabilities, labels_of(photos), classifier.class_names)
     for each in left_out:
-        print(f"Left out {each.sentence}", file=console)
+        say(f"Left out {each.sentence}", console)
     if arguments.json:
         # Other programs read this object: it has these keys and no others.
         print_json({"model": arguments.model, **{key: figures[key] for key in EVALUATE_KEYS}})
         return 0
-    print(f"Accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f}, on {figures['photos']:,} photos.")
+    say(f"Accuracy {figures['accuracy']:.2%}, loss {figures['loss']:.4f}, on {figures['photos']:,} photos.")
     width = max(map(len, classifier.class_names))
-    print(f"{'':{width}}  " + "  ".join(f"{name:>{width}}" for name in classifier.class_names) + "  <- label given")
+    say(f"{'':{width}}  " + "  ".join(f"{name:>{width}}" for name in classifier.class_names) + "  <- label given")
     for name, row in zip(classifier.class_names, figures["confusion"], strict=True):
-        print(f"{name:>{width}}  " + "  ".join(f"{count:>{width}}" for count in row))
+        say(f"{name:>{width}}  " + "  ".join(f"{count:>{width}}" for count in row))
     return 0
 
 

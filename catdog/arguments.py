@@ -16,6 +16,8 @@ from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
 from catdog.verdicts import UNSURE_BELOW
 
+# Of a list of photos; that of 100,000 photos takes a tenth. A device such as /dev/zero never ends.
+MAX_LIST_LENGTH = 50_000_000
 # The settings that are given as files, as a sentence about another such file goes on.
 LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
 
@@ -68,11 +70,15 @@ def listed_labels(name: str) -> tuple[tuple[str, str], ...]:
 
 
 def read_list(name: str) -> str:
-    """The text of a file that names photos, whose names may be in any encoding."""
+    """The text of a file that names photos, whose names may be in any encoding; a pipe will do."""
     try:
-        return Path(name).read_text(encoding="utf-8-sig", errors="surrogateescape")
+        with Path(name).open(encoding="utf-8-sig", errors="surrogateescape") as file:
+            text = file.read(MAX_LIST_LENGTH + 1)
     except OSError as error:
         raise argparse.ArgumentTypeError(f"the file {name} can't be read ({error.strerror})") from None
+    if len(text) > MAX_LIST_LENGTH:
+        raise argparse.ArgumentTypeError(f"the file {name} is longer than {MAX_LIST_LENGTH:,} characters")
+    return text
 
 
 def checked_list(name: str, value: list[Any]) -> tuple[Any, ...]:

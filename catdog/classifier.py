@@ -21,6 +21,7 @@ from catdog.json_files import read_json
 from catdog.model_trial import look_through
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos import ReadPhoto, read_ahead
+from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 from catdog.verdicts import UNSURE_BELOW, verdict_of
@@ -67,7 +68,7 @@ class Prediction:
     def error(self) -> str | None:
         """A sentence that names the photo and the reason why it could not be read."""
         name = "The photo" if isinstance(self.source, bytes) else self.source
-        return None if self.reason is None else f"{name}: {self.reason}."
+        return None if self.reason is None else one_line(f"{name}: {self.reason}.")
 
 
 class Outputs(NamedTuple):

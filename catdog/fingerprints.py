@@ -13,7 +13,7 @@ from PIL import Image
 
 from catdog.errors import Stopped
 from catdog.photo_sets import LeftOut
-from catdog.photos import UnreadablePhoto, decode, read_bytes, upright, work_ahead
+from catdog.photos import UnreadablePhoto, decoded, read_bytes, upright, work_ahead
 from catdog.shelves import Shelf, make_room, open_shelf, shelves_folder
 
 KIND = "fingerprints"  # of the shelf
@@ -62,8 +62,9 @@ def take_fingerprint(content: bytes) -> np.ndarray:
     """A photo's fingerprint, an array of one FINGERPRINT, from its file's bytes; raises `UnreadablePhoto`."""
     from imagehash import phash
 
-    picture, box, orientation, full_size = decode(content, reduced_to=2 * READ_SIDE)
-    small = upright(picture.resize((READ_SIDE, READ_SIDE), Image.Resampling.BILINEAR, box), orientation).convert("L")
+    with decoded(content, reduced_to=2 * READ_SIDE) as (picture, box, orientation, full_size):
+        small = upright(picture.resize((READ_SIDE, READ_SIDE), Image.Resampling.BILINEAR, box), orientation)
+    small = small.convert("L")
     found = np.zeros(1, FINGERPRINT)
     found["hash"] = as_number(phash(small).hash)
     found["mirrored_hash"] = as_number(phash(small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).hash)

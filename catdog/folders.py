@@ -42,6 +42,37 @@ def is_allowed(path: Path) -> bool:
     return any(real.is_relative_to(root) for root in allowed_roots())
 
 
+def find_link_out(folder: Path) -> Path | None:
+    """The first link in a folder that leads out of the allowed roots, also one behind a link that doesn't."""
+    known: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        for path in (Path(parent, name) for name in sorted(folders + names)):
+            if path.is_symlink() and not is_allowed(path):
+                return path
+        # Each folder is looked into once, whatever links lead back to it.
+        folders[:] = [name for name in folders if is_new(Path(parent, name), known)]
+    return None
+
+
+def is_new(folder: Path, known: set[tuple[int, int]]) -> bool:
+    """Whether a folder is none of those that are known, of which it then is one."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return False
+    before = len(known)
+    known.add((found.st_dev, found.st_ino))
+    return len(known) > before
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises `Refused` where something lies that a new file must not take the place of, such as a device."""
+    if path.is_dir():
+        raise Refused(f"{path} is a folder: name a file.")
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is a device or a pipe, whose place no file may take: name another file.")
+
+
 def require_empty(folder: Path) -> None:
     """Raises `Refused` unless the folder is absent or empty."""
     try:

@@ -18,6 +18,7 @@ from catdog.curves import learning_curves
 from catdog.errors import Refused
 from catdog.figures import counted, decimal, percent, short_loss
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
+from catdog.folders import require_replaceable
 from catdog.heatmaps import draw_map
 from catdog.jobs import ACTIVE_STATES, counts_of, label_of
 from catdog.json_files import found_in, read_json
@@ -47,8 +48,7 @@ def write_html(folder: Path, out: Path) -> Path:
     """
     folder, out = Path(folder), Path(out)
     report, config = report_of(folder), read_config(folder)
-    if out.is_dir():
-        raise Refused(f"{out} is a folder: name a file for the report.")
+    require_replaceable(out)
     page = template().render(page_content(folder, config, report))
     draft = out.with_name(f".{out.name}")
     try:

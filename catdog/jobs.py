@@ -13,6 +13,7 @@ from typing import Any
 
 from catdog.errors import Failed, Refused
 from catdog.json_files import found_in, read_json, write_json
+from catdog.plain_text import one_line
 from catdog.runs import KERAS_FILE, create_run, judged, reopen_run, runs_folder
 from catdog.settings import TrainConfig
 
@@ -99,7 +100,7 @@ def stop(folder: Path) -> None:
 
 def label_of(folder: Path) -> str:
     """The name that a person gave a run; empty where nobody did."""
-    return found_in(read_kept(folder / LABEL_FILE), "name", kind=str) or ""
+    return one_line(found_in(read_kept(folder / LABEL_FILE), "name", kind=str) or "")
 
 
 def rename(folder: Path, name: str) -> None:

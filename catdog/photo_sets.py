@@ -11,6 +11,7 @@ import numpy as np
 
 from catdog.errors import Refused
 from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
+from catdog.plain_text import one_line
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -20,6 +21,8 @@ SPLIT_FOLDERS = {
     "test": "test",
 }
 VALIDATION_SHARE = 0.2
+# How far below a class's folder photos are looked for: Python itself goes no deeper than some hundred.
+MAX_DEPTH = 100
 LAYOUT_HINT = "it needs train/<class> and validation/<class> folders, or one folder per class"
 
 
@@ -44,7 +47,7 @@ class LeftOut(NamedTuple):
     @property
     def sentence(self) -> str:
         """What to tell a person about it."""
-        return f"{self.path}: {self.reason}."
+        return one_line(f"{self.path}: {self.reason}.")
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,9 @@ def class_folders(folder: Path) -> list[Path]:
         if find_splits(inner) != {"train": inner} or len(subfolders(inner)) > 1:
             raise Refused(f"{folder} holds only the folder {inner.name}: name {inner} instead.")
         raise Refused(f"{folder} has one class alone, {inner.name}: add a folder of photos of another class.")
+    for each in folders:
+        if one_line(each.name) != each.name:
+            raise Refused(f"The folder {each.name} in {folder} has a name that can't be shown as it is: rename it.")
     return folders
 
 
@@ -355,7 +361,10 @@ def photos_below(folder: Path) -> list[Path]:
         raise unreadable(error.filename, error)
 
     found = []
+    deepest = len(folder.parts) + MAX_DEPTH
     for parent, folders, names in os.walk(folder, onerror=refuse):
+        if len(Path(parent).parts) > deepest:
+            raise Refused(f"The folders in {folder} are more than {MAX_DEPTH} deep: move the photos further up.")
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         found += [Path(parent, name) for name in names if is_photo_name(name)]
     return sorted(found)

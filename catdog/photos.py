@@ -4,15 +4,21 @@ import codecs
 import hashlib
 import io
 import os
+import stat
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
+
+from catdog.decoding_limits import MeteredFile, Room, require_few_scans
+from catdog.errors import UnreadablePhoto
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"})
 # What Pillow may try on a file of unknown content; JPEG includes MPO, the form that many phones and cameras write.
@@ -21,6 +27,9 @@ MAX_PIXELS = 100_000_000  # of the decoded picture: a JPEG may have been reduced
 # Before that: phones take 200 million, and a progressive JPEG needs 3 to 6 bytes of memory for each, however reduced.
 MAX_JPEG_PIXELS = 250_000_000
 MAX_BYTES = 200_000_000
+# What all threads of a process decode at once: the largest picture alone, or several smaller ones. Each pixel takes up
+# to 16 bytes while it is decoded.
+ROOM = Room(MAX_PIXELS)
 # How many photos are read ahead of the one that is being worked on: two batches of the network.
 READ_AHEAD = 64
 # What a HEIC or AVIF file names as its kind, where videos and raw files name others.
@@ -43,13 +52,11 @@ UPRIGHT = {
 Given = TypeVar("Given")
 Found = TypeVar("Found")
 
-pillow_heif.register_heif_opener(thumbnails=False)
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+# There may be 65,000 of them about one EXIF block, and nobody can do anything about it.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # Pillow's own limit only warns at first; MAX_PIXELS is checked instead, before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
-
-
-class UnreadablePhoto(Exception):
-    """A file that is no photo, or a broken one; its text is the reason, to be put behind the file's name."""
 
 
 def is_photo_name(name: str) -> bool:
@@ -62,11 +69,21 @@ def read_bytes(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise UnreadablePhoto("there is no such file" if not path.exists() else "it is not a file")
-        if path.stat().st_size > MAX_BYTES:
-            raise UnreadablePhoto(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
-        return path.read_bytes()
+        with open(path, "rb", opener=open_at_once) as file:
+            # Another one may lie there by now, and this one may grow while it is read.
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UnreadablePhoto("it is not a file")
+            if found.st_size > MAX_BYTES:
+                raise UnreadablePhoto(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
+            return file.read(found.st_size)
     except OSError as error:
         raise UnreadablePhoto(f"the file can't be opened ({error.strerror or error})") from None
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for whoever is to write into it, as one would at a named pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def read_photo(source: Path | str | bytes, image_size: int) -> np.ndarray:
@@ -77,8 +94,9 @@ def read_photo(source: Path | str | bytes, image_size: int) -> np.ndarray:
     """
     content = source if isinstance(source, bytes) else read_bytes(Path(source))
     # Twice the target on both sides is what a reduced JPEG keeps at least.
-    picture, box, orientation, _ = decode(content, reduced_to=2 * image_size)
-    return np.asarray(upright(picture.resize((image_size, image_size), Image.Resampling.BILINEAR, box), orientation))
+    with decoded(content, reduced_to=2 * image_size) as (picture, box, orientation, _):
+        resized = picture.resize((image_size, image_size), Image.Resampling.BILINEAR, box)
+        return np.asarray(upright(resized, orientation))
 
 
 def open_picture(content: bytes, reduced_to: int | None = None) -> Image.Image:
@@ -86,8 +104,8 @@ def open_picture(content: bytes, reduced_to: int | None = None) -> Image.Image:
 
     Raises `UnreadablePhoto` with the reason.
     """
-    picture, _, orientation, _ = decode(content, reduced_to)
-    return upright(picture, orientation)
+    with decoded(content, reduced_to) as (picture, _, orientation, _):
+        return upright(picture, orientation)
 
 
 def small_jpeg(content: bytes, side: int) -> bytes | None:
@@ -100,9 +118,10 @@ def small_jpeg(content: bytes, side: int) -> bytes | None:
 
 def small_picture(content: bytes, side: int) -> Image.Image:
     """The same as an RGB picture; raises `UnreadablePhoto` with the reason."""
-    picture = open_picture(content, reduced_to=side)
-    picture.thumbnail((side, side))
-    return picture
+    with decoded(content, reduced_to=side) as (picture, _, orientation, _):
+        picture = upright(picture, orientation)
+        picture.thumbnail((side, side))
+        return picture
 
 
 def encode_jpeg(picture: Image.Image) -> bytes:
@@ -123,18 +142,30 @@ class Decoded(NamedTuple):
     full_size: tuple[int, int]
 
 
-def decode(content: bytes, reduced_to: int | None = None) -> Decoded:
+@contextmanager
+def decoded(content: bytes, reduced_to: int | None = None) -> Iterator[Decoded]:
     """The picture in a file's bytes; a JPEG may come smaller, but not below `reduced_to` on a side.
 
-    Raises `UnreadablePhoto` with the reason.
+    Its memory counts as taken until the block ends. Raises `UnreadablePhoto` with the reason.
     """
+    with ExitStack() as held:
+        yield decode(content, reduced_to, held)
+
+
+def decode(content: bytes, reduced_to: int | None, held: ExitStack) -> Decoded:
+    """The same, for whoever holds the room that it takes."""
     if not content:
         raise UnreadablePhoto("the file is empty")
+    file = MeteredFile(content)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             full_size = picture.size
             drafted = picture.draft(None, (reduced_to, reduced_to)) if reduced_to else None
             check_size(full_size, picture.size)
+            if picture.format in ("JPEG", "MPO"):
+                require_few_scans(content, full_size[0] * full_size[1])
+            held.enter_context(ROOM.taken(room_for(full_size, picture.size)))
+            file.end_header()
             picture.load()
             return Decoded(to_rgb(picture), drafted and drafted[1], orientation_of(picture), full_size)
     except UnreadablePhoto:
@@ -154,6 +185,11 @@ def check_size(full: tuple[int, int], decoded: tuple[int, int]) -> None:
             raise UnreadablePhoto(
                 f"{full[0]} x {full[1]} pixels are more than the {limit // 1_000_000} million that are read"
             )
+
+
+def room_for(full: tuple[int, int], decoded: tuple[int, int]) -> int:
+    """What a picture takes while it is decoded, in pixels: of a reduced JPEG also a part of its full size."""
+    return max(decoded[0] * decoded[1], full[0] * full[1] * MAX_PIXELS // MAX_JPEG_PIXELS)
 
 
 def upright(picture: Image.Image, orientation: int) -> Image.Image:

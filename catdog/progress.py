@@ -6,6 +6,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 
+from catdog.plain_text import one_line, say
+
 PHASE_WORDS = {
     "photos": "Looking through the photos",
     "download": "Downloading the ImageNet weights",
@@ -60,7 +62,7 @@ class PlainProgress:
                 )
         if line is not None:
             self.said = time.monotonic()
-            print(line, file=self.stream, flush=True)
+            say(line, self.stream)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -96,7 +98,7 @@ class LiveProgress:
             self.bar = self.bars.add_task(self.words, total=None, count="")
         elif kind in ("epoch", "note"):
             line = epoch_line(event) if kind == "epoch" else event["message"]
-            self.bars.console.print(line, markup=False, highlight=False)
+            self.bars.console.print(one_line(line), markup=False, highlight=False)
         elif kind == "progress" and self.bar is not None:
             count = f"{event['done']:,} of {event['total']:,}" if event["total"] else f"{event['done']:,}"
             self.bars.update(self.bar, completed=event["done"], total=event["total"], count=count)

@@ -82,7 +82,8 @@ def is_consistent(report: dict[str, Any]) -> bool:
     """Whether the parts of a report that has its shape fit one another, so that a chart or a table can rely on it."""
     classes = len(report["class_names"])
     tables = (report["confusion"], report["histogram"]["counts"], report["classes"])
-    named = [*report["mistakes"], *report["border"], *(report["wrong_labels"] or {"found": []})["found"]]
+    doubtful = report["wrong_labels"]["found"] if report["wrong_labels"] else []
+    named = [*report["mistakes"], *report["border"], *doubtful]
     return (
         report["format"] == FORMAT
         and classes >= 2
@@ -94,6 +95,8 @@ def is_consistent(report: dict[str, Any]) -> bool:
         and report["calibration"]["temperature"] > 0
         and all({each["class"], each["label"]} <= set(report["class_names"]) for each in named)
         and all(each["against"] in report["class_names"] for each in report["border"])
+        # Each has buttons of its own, which a page finds again by the path.
+        and len({each["path"] for each in doubtful}) == len(doubtful)
     )
 
 

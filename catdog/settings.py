@@ -1,6 +1,7 @@
 """Every setting of a training run: its default, its bounds and its help, for the form and the command line alike."""
 
 import os
+import reprlib
 from collections.abc import Iterable
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,10 @@ BUNDLED = "starter"  # the name of the backbone, and of the classifier, that com
 BACKBONES = ("auto", "imagenet", "starter")
 FREEZE_DEPTHS = ("none", *STAGES)
 OF_THE_PHOTOS = ("data", "leave_out", "relabel")  # settings that say nothing about another folder of photos
+
+# How much of a wrong value a sentence repeats.
+SHORTLY = reprlib.Repr()
+SHORTLY.maxstring = SHORTLY.maxlong = SHORTLY.maxother = 120
 
 
 def setting(default: Any, label: str, help_text: str, **bounds: Any) -> Any:
@@ -141,6 +146,14 @@ def rate_steps(each: Field) -> list[float]:
     return [rate for rate in rates if each.metadata["low"] <= rate <= each.metadata["high"]]
 
 
+def shown(value: Any) -> str:
+    """What was received as Python writes it; the middle of what is long is left out."""
+    try:
+        return SHORTLY.repr(value)
+    except (ValueError, RecursionError):  # a number of more than 4,300 digits, or lists in lists without an end
+        return f"such a long {type(value).__name__}"
+
+
 def checked(each: Field, value: Any) -> Any:
     """The value in the field's own type, from a value or a text; raises `Refused` with the allowed range."""
     limits = each.metadata
@@ -148,15 +161,15 @@ def checked(each: Field, value: Any) -> Any:
         return (checked_labels if limits.get("pairs") else checked_paths)(limits["label"], value)
     if each.type is str:
         if not isinstance(value, str | os.PathLike):
-            raise Refused(f"{limits['label']} must be a text, not {value!r}.")
+            raise Refused(f"{limits['label']} must be a text, not {shown(value)}.")
         text = str(value)
         if "choices" in limits and text not in limits["choices"]:
-            raise Refused(f"{limits['label']} must be one of {', '.join(limits['choices'])}, not {text!r}.")
+            raise Refused(f"{limits['label']} must be one of {', '.join(limits['choices'])}, not {shown(text)}.")
         if not text.strip():
             raise Refused(f"{limits['label']} must not be empty.")
         return text
     kind = "a whole number" if each.type is int else "a number"
-    wrong = f"{limits['label']} must be {kind} from {limits['low']:g} to {limits['high']:.10g}, not {value!r}."
+    wrong = f"{limits['label']} must be {kind} from {limits['low']:g} to {limits['high']:.10g}, not {shown(value)}."
     try:
         number = each.type(value)
     except (TypeError, ValueError, OverflowError):
@@ -170,12 +183,12 @@ def checked(each: Field, value: Any) -> Any:
 def checked_paths(label: str, value: Any) -> tuple[str, ...]:
     """Relative paths from any of their forms, sorted, each once; raises `Refused` for what is none."""
     if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
-        raise Refused(f"{label} must be a list of paths, not {value!r}.")
+        raise Refused(f"{label} must be a list of paths, not {shown(value)}.")
     found = set()
     for each in value:
         path = path_inside(each)
         if path is None:
-            raise Refused(f"{label} must be paths in the folder of photos, not {each!r}.")
+            raise Refused(f"{label} must be paths in the folder of photos, not {shown(each)}.")
         found.add(path)
     return tuple(sorted(found))
 
@@ -183,13 +196,13 @@ def checked_paths(label: str, value: Any) -> tuple[str, ...]:
 def checked_labels(label: str, value: Any) -> tuple[tuple[str, str], ...]:
     """Relative paths, each with a class name, sorted, each pair once; raises `Refused` for what is none."""
     if isinstance(value, str | bytes | dict) or not isinstance(value, Iterable):
-        raise Refused(f"{label} must be a list of paths and classes, not {value!r}.")
+        raise Refused(f"{label} must be a list of paths and classes, not {shown(value)}.")
     found = set()
     for each in value:
         pair = each if isinstance(each, list | tuple) and len(each) == 2 else (None, None)
         path, class_name = path_inside(pair[0]), pair[1]
         if path is None or not isinstance(class_name, str) or not class_name.strip():
-            raise Refused(f"{label} must be paths in the folder of photos, each with a class, not {each!r}.")
+            raise Refused(f"{label} must be paths in the folder of photos, each with a class, not {shown(each)}.")
         found.add((path, class_name))
     return tuple(sorted(found))
 

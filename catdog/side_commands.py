@@ -14,6 +14,7 @@ from catdog.arguments import LISTS
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_empty
 from catdog.photo_sets import find_photo_set
+from catdog.plain_text import say
 from catdog.problems import check_photos
 from catdog.progress import progress_on
 from catdog.results import HTML_FILE
@@ -38,8 +39,9 @@ def report_command(arguments: argparse.Namespace, console: TextIO) -> int:
         print_json(report | {"html": str(page)})
         return 0
     for describe in (describe_accuracy, describe_calibration, describe_wrong_labels):
-        print(" ".join(describe(report)), end="\n\n")
-    print(f"The report is in {page}.")
+        say(" ".join(describe(report)))
+        say("")
+    say(f"The report is in {page}.")
     return 0
 
 
@@ -63,11 +65,11 @@ def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
         print_json({"photos": counts, "problems": [problem.as_dict() for problem in problems]})
         return 0
     for split, of_class in counts.items():
-        print(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in of_class.items()))
+        say(f"{split}: " + ", ".join(f"{count:,} {name}" for name, count in of_class.items()))
     for problem in problems:
-        print(f"{problem.kind}: {problem.message}")
+        say(f"{problem.kind}: {problem.message}")
     found = "1 problem was found." if len(problems) == 1 else f"{len(problems):,} problems were found."
-    print(found if problems else "Nothing wrong was found.")
+    say(found if problems else "Nothing wrong was found.")
     return 0
 
 
@@ -90,7 +92,7 @@ def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
             samples.fetch_tutorial_photos(folder, on_progress=on_progress)
     finally:
         progress.close()
-    print(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
+    say(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
     return 0
 
 
@@ -99,17 +101,17 @@ def cache_command(arguments: argparse.Namespace, console: TextIO) -> int:
     folder = shelves_folder()
     if arguments.clear:
         freed = clear_shelves(folder)
-        print(f"{readable_size(freed)} freed.", file=console if arguments.json else None)
+        say(f"{readable_size(freed)} freed.", console if arguments.json else None)
     shelves = list_shelves(folder)
     total = sum(shelf.size_bytes for shelf in shelves)
     if arguments.json:
         sizes = {"limit_bytes": limit_bytes(), "size_bytes": total}
         print_json({"folder": str(folder), **sizes, "shelves": [shelf.as_dict() for shelf in shelves]})
         return 0
-    print(folder)
+    say(str(folder))
     for shelf in shelves:
-        print(shelf_line(shelf))
-    print(f"{readable_size(total)} of at most {readable_size(limit_bytes())} (CATDOG_CACHE_GB sets the limit).")
+        say(shelf_line(shelf))
+    say(f"{readable_size(total)} of at most {readable_size(limit_bytes())} (CATDOG_CACHE_GB sets the limit).")
     return 0
 
 

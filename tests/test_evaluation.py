@@ -131,6 +131,11 @@ def test_the_report_is_whole_and_a_damaged_one_is_none(trained, report, tmp_path
     for key, value in {"photos": 0, "interval": [0.5], "confusion": [[1, 2]], "accuracy": float("nan")}.items():
         (tmp_path / "report.json").write_text(json.dumps({**report, key: value}))
         assert read_report(tmp_path) == {}
+    suspect = {"path": "a.jpg", "split": "train", "class": "cats", "label": "dogs", "probability": 0.9}
+    for count in (1, 2):
+        suspects = {"photos": 2, "folds": 5, "found": [suspect] * count}
+        (tmp_path / "report.json").write_text(json.dumps({**report, "wrong_labels": suspects}))
+        assert bool(read_report(tmp_path)) == (count == 1)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,20 @@
 """The first part of the training page: where the photos come from, and what is in them."""
 
 import html
-import os
+import stat
 from pathlib import Path
 
 import streamlit as st
 
 from catdog.errors import CatdogError, Refused
-from catdog.folders import allowed_folder, allowed_roots, is_allowed, photo_folders_root
+from catdog.folders import allowed_folder, allowed_roots, find_link_out, is_allowed, photo_folders_root
 from catdog.pages.corrections import left_out_of, relabelled_of, show_left_out
 from catdog.pages.photo_grid import example_pictures, show_grid
 from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
 from catdog.pages.uploads import LAYOUT_WORDS, from_upload
-from catdog.pages.words import plain
-from catdog.photo_sets import PhotoSet, find_photo_set
+from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.photo_sets import PhotoSet, find_photo_set, require_folder
+from catdog.plain_text import one_line
 from catdog.problems import Problem
 from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
@@ -42,7 +43,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
         if folder is None:
             return None
         version = folder_version(folder)
-        link = find_link_out(folder, version) if source == "folder" else None
+        link = link_out(folder, version) if source == "folder" else None
         if link:
             raise Refused(f"{link} is a link that leads out of the folders this app may read: remove it.")
         left_out, relabelled = left_out_of(folder), relabelled_of(folder)
@@ -80,7 +81,9 @@ def from_folder() -> Path | None:
             icon=":material/folder_open:",
         )
         return None
-    return allowed_folder(folder)
+    chosen = allowed_folder(folder)
+    require_folder(chosen)
+    return chosen
 
 
 def suggested_folders() -> list[str]:
@@ -91,18 +94,19 @@ def suggested_folders() -> list[str]:
             found += [path.parent for path in root.glob(pattern) if path.is_dir() and is_allowed(path)]
     here = Path.cwd()
     names = [str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found]
-    hidden = [name for name in names if any(part.startswith(".") and part != "." for part in Path(name).parts)]
+    # Also those whose names can't be shown, as one that is no UTF-8.
+    hidden = [
+        name
+        for name in names
+        if any(part.startswith(".") and part != "." for part in Path(name).parts) or one_line(name) != name
+    ]
     return sorted(set(names) - set(hidden), key=lambda name: (name != "data", name))[:50]
 
 
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
-def find_link_out(folder: Path, version: str) -> Path | None:
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos", hash_funcs=HASH_OF_NAMES)
+def link_out(folder: Path, version: str) -> Path | None:
     """The first link in a folder that leads out of the allowed roots, before anything behind it is read."""
-    for parent, folders, names in os.walk(folder):
-        for path in (Path(parent, name) for name in sorted(folders + names)):
-            if path.is_symlink() and not is_allowed(path):
-                return path
-    return None
+    return find_link_out(folder)
 
 
 def from_tutorial() -> Path | None:
@@ -153,12 +157,21 @@ def from_drawings() -> Path | None:
 
 def folder_version(folder: Path) -> str:
     """What is another text once a folder, or one of those two levels below, has gained or lost a file."""
-    folders = [folder, *(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_dir())]
-    return f"{folder.resolve()} {sorted(path.stat().st_mtime_ns for path in folders if path.exists())}"
+    folders = [folder, *(path for pattern in ("*", "*/*") for path in folder.glob(pattern))]
+    return f"{folder.resolve()} {sorted(filter(None, map(folder_changed, folders)))}"
+
+
+def folder_changed(path: Path) -> int:
+    """When a folder gained or lost a file; 0 for what is no folder, or can't be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return found.st_mtime_ns if stat.S_ISDIR(found.st_mode) else 0
 
 
 # Each is kept for as long as the version is the same, and for some minutes in case it did not tell.
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos")
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos", hash_funcs=HASH_OF_NAMES)
 def read_photo_set(
     folder: Path, seed: int, left_out: tuple[str, ...], relabelled: tuple[tuple[str, str], ...], version: str
 ) -> PhotoSet:

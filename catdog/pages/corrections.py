@@ -11,6 +11,7 @@ import streamlit as st
 from catdog.errors import CatdogError
 from catdog.pages.words import plain
 from catdog.photo_sets import find_photo_set
+from catdog.plain_text import one_line
 
 KEPT, REFUSAL = "corrections", "correction_refusal"  # in the session's state
 LISTED = 10  # at once
@@ -128,7 +129,7 @@ def show_each(folder: Path) -> None:
                 "Undo",
                 icon=":material/undo:",
                 type="tertiary",
-                key=f"undo_correction_{name}",
+                key=f"undo_correction_{one_line(name)}",
                 help=f"Lets {plain(name)} count as what it is.",
                 on_click=undo,
                 args=(folder, folder / name),

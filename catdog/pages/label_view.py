@@ -11,6 +11,7 @@ from catdog.findings import describe_wrong_labels
 from catdog.pages import corrections
 from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import plain
+from catdog.plain_text import one_line
 
 SHOWN_AT_ONCE = 12
 CARD_WIDTH = 196  # pixels: three beside each other on a desk
@@ -60,7 +61,7 @@ def show_card(each: dict[str, Any], picture: bytes | None, photos: Path) -> None
     if picture is None:
         st.caption(f"{plain(path.name)} can't be shown any more")
         return
-    st.image(picture, alt=path.name, width=CARD_WIDTH)
+    st.image(picture, alt=one_line(path.name), width=CARD_WIDTH)
     st.markdown(plain(f"Is labelled {each['class']}; looks like {each['label']}, {percent(each['probability'])}"))
     st.caption(plain(f"{path.name}, {each['split']}"))
     name = next(iter(corrections.names_in(photos, [path])), each["path"])
@@ -69,13 +70,13 @@ def show_card(each: dict[str, Any], picture: bytes | None, photos: Path) -> None
     if relabelled or left_out:
         words = "will be left out" if left_out else f"will count as {relabelled}"
         st.markdown(f":material/check: {plain(words)}")
-        if st.button("Undo", icon=":material/undo:", key=f"undo_{name}"):
+        if st.button("Undo", icon=":material/undo:", key=f"undo_{one_line(name)}"):
             change(lambda: corrections.undo(photos, path))
         return
     with st.container(horizontal=True, gap="xsmall"):
-        if st.button(plain(f"Make it {each['label']}"), key=f"relabel_{name}"):
+        if st.button(plain(f"Make it {each['label']}"), key=f"relabel_{one_line(name)}"):
             change(lambda: corrections.try_to(photos, lambda: corrections.relabel(photos, path, each["label"])))
-        if st.button("Leave out", key=f"without_{name}"):
+        if st.button("Leave out", key=f"without_{one_line(name)}"):
             change(lambda: corrections.try_to(photos, lambda: corrections.leave_out(photos, [path])))
 
 

@@ -10,7 +10,8 @@ import streamlit as st
 from catdog.charts import class_colours
 from catdog.figures import percent
 from catdog.pages.result_pictures import Wanted, pictures_of, version_of
-from catdog.pages.words import plain
+from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.plain_text import one_line
 from catdog.results import Judgement, read_maps, read_predictions
 
 SHOWN_WIDTH = 160
@@ -58,7 +59,7 @@ def show_mistakes(folder: Path, report: dict[str, Any], photos: Path | None) -> 
     show_cards(folder, shown[(page - 1) * SHOWN_AT_ONCE : page * SHOWN_AT_ONCE], report, photos, with_maps)
 
 
-@st.cache_data(ttl=300, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=300, max_entries=8, show_spinner=False, hash_funcs=HASH_OF_NAMES)
 def judgements_of(folder: Path, class_names: tuple[str, ...], version: int) -> list[Judgement]:
     """The evaluated photos of a run, the least sure first."""
     return read_predictions(folder, class_names)
@@ -165,7 +166,7 @@ def show_cards(folder: Path, shown: Sequence[Shown], report: dict[str, Any], pho
                 if picture is None:
                     st.caption(f"{plain(judgement.path.name)} can't be shown any more")
                 else:
-                    st.image(picture, alt=judgement.path.name, width=SHOWN_WIDTH)
+                    st.image(picture, alt=one_line(judgement.path.name), width=SHOWN_WIDTH)
                 right = judgement.label == judgement.class_name
                 words = judgement.label if right else f"{judgement.class_name}, taken for {judgement.label}"
                 st.markdown(plain(f"{words}: {percent(judgement.probability)}"))

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog.pages.words import plain
+from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import PhotoSet
 from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
+from catdog.plain_text import one_line
 
 PICTURE_SIDE = 144  # pixels of the longer side; shown at half of that on most screens
 SHOWN_AT_ONCE = 24
 SHOWN_WIDTH = 72
 
 
-@st.cache_data(ttl=300, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=300, max_entries=64, show_spinner=False, hash_funcs=HASH_OF_NAMES)
 def small_pictures(paths: tuple[Path, ...], version: str) -> list[bytes | None]:
     """A small JPEG of each of these photos, upright and in its own proportions; None for what can't be read."""
     return list(work_ahead(small_picture, paths))
@@ -28,7 +29,7 @@ def small_picture(path: Path) -> bytes | None:
         return None
 
 
-@st.cache_data(ttl=300, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=300, max_entries=64, show_spinner=False, hash_funcs=HASH_OF_NAMES)
 def example_pictures(paths: tuple[Path, ...], count: int, version: str) -> list[bytes]:
     """Small pictures of the first few of these photos that can be read."""
     return list(first_readable(paths, count))
@@ -52,7 +53,8 @@ def show_pictures(paths: Sequence[Path], folder: Path, version: str, captions: b
             name = str(path.relative_to(folder))
             if picture:
                 words = plain(name) if captions else None
-                st.image(picture, caption=words, width=SHOWN_WIDTH if not captions else 2 * SHOWN_WIDTH, alt=name)
+                width = 2 * SHOWN_WIDTH if captions else SHOWN_WIDTH
+                st.image(picture, caption=words, width=width, alt=one_line(name))
             else:
                 st.caption(f"{plain(name)} can't be read")
 
@@ -69,7 +71,7 @@ def show_grid(photo_set: PhotoSet, version: str) -> None:
         label = right.selectbox(
             "Class",
             range(len(photo_set.class_names)),
-            format_func=lambda label: plain(photo_set.class_names[label]),
+            format_func=lambda label: photo_set.class_names[label],
             key="shown_class",
         )
         paths = [photo.path for photo in photo_set.splits[split] if photo.label == label]

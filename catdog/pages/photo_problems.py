@@ -8,7 +8,7 @@ import streamlit as st
 from catdog.fingerprints import Fingerprints, fingerprint_photos
 from catdog.pages import corrections
 from catdog.pages.photo_grid import show_pictures
-from catdog.pages.words import plain
+from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import PhotoSet, find_photo_set
 from catdog.problems import KINDS, Problem, judge_photos
 
@@ -78,7 +78,7 @@ def look_through(folder: Path, version: str) -> None:
     st.rerun()
 
 
-@st.cache_data(ttl=300, max_entries=16, show_spinner="Comparing the photos with one another")
+@st.cache_data(ttl=300, max_entries=16, show_spinner="Comparing the photos with one another", hash_funcs=HASH_OF_NAMES)
 def judged(
     folder: Path,
     seed: int,

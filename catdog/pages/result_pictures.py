@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from catdog.heatmaps import draw_map
+from catdog.pages.words import HASH_OF_NAMES
 from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.results import REPORT_FILE
 
@@ -32,7 +33,7 @@ def version_of(folder: Path) -> int:
         return 0
 
 
-@st.cache_data(ttl=300, max_entries=16, show_spinner=False)
+@st.cache_data(ttl=300, max_entries=16, show_spinner=False, hash_funcs=HASH_OF_NAMES)
 def pictures_of(
     paths: tuple[Path, ...], with_maps: bool, version: int, photos: Path, _wanted: Sequence[Wanted]
 ) -> list[bytes | None]:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from catdog.csv_files import disarmed
 from catdog.figures import percent
 from catdog.findings import describe_accuracy, describe_calibration
 from catdog.folders import is_allowed, photo_folders_root
@@ -56,7 +57,8 @@ def show_accuracy(folder: Path, report: dict[str, Any], photos: Path | None) -> 
     st.markdown(plain(" ".join(describe_accuracy(report))))
     rows = [
         {
-            "Class": each["name"],
+            # Visitors take the table along as CSV.
+            "Class": disarmed(each["name"]),
             "Photos": each["photos"],
             "Recall": None if each["recall"] is None else percent(each["recall"]),
             "Precision": None if each["precision"] is None else percent(each["precision"]),

@@ -9,11 +9,13 @@ import streamlit as st
 
 from catdog import jobs
 from catdog.charts import comparison_chart
+from catdog.csv_files import disarmed
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
 from catdog.pages.words import name_of, plain
+from catdog.plain_text import one_line
 from catdog.runs import read_config, read_events
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, TrainConfig
 
@@ -112,10 +114,11 @@ def table_row(job: jobs.Job) -> dict[str, Any]:
     summary = jobs.summarize(job)
     accuracy, tuned = summary["accuracy"], summary["fine_tune_epochs"]
     return summary | {
-        "name": name_of(job),
+        # Visitors take the table along as CSV.
+        "name": disarmed(name_of(job)),
         "accuracy": None if accuracy is None else accuracy * 100,
         # Of a backbone file the name is enough here.
-        "backbone": Path(summary["backbone"] or "").name,
+        "backbone": disarmed(one_line(Path(summary["backbone"] or "").name)),
         "freeze_depth": summary["freeze_depth"] if tuned else "head only",
         "fine_tune_learning_rate": summary["fine_tune_learning_rate"] if tuned else None,
     }
@@ -181,7 +184,10 @@ def compare(chosen: list[jobs.Job]) -> None:
     for measure, column in zip(("loss", "accuracy"), st.columns(2), strict=True):
         column.altair_chart(comparison_chart(curves, measure), key=f"compare_{measure}")
     different = {
-        SETTINGS[key].metadata["label"]: {name: written(getattr(config, key)) for name, config in configs.items()}
+        # Cells and heads are Markdown.
+        SETTINGS[key].metadata["label"]: {
+            plain(name): plain(written(getattr(config, key))) for name, config in configs.items()
+        }
         for key in SETTINGS
         if len({getattr(config, key) for config in configs.values()}) > 1
     }

@@ -11,7 +11,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError
 from catdog.folders import photo_folders_root
-from catdog.pages.words import plain
+from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import photos_below
 from catdog.photos import ENDINGS
 
@@ -64,7 +64,7 @@ def upload_words(folder: Path) -> str:
     return f"{plain(folder.name[2 * TOKEN_BYTES + 1 :])} · {count:,} {'photo' if count == 1 else 'photos'}"
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False, hash_funcs=HASH_OF_NAMES)
 def count_photos(folder: Path, changed: float) -> int:
     """How many photos a folder has."""
     try:

@@ -7,11 +7,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from catdog import jobs
+from catdog.plain_text import one_line
+
+# What becomes a link, an icon or another sign once Markdown is done, so that no backslash keeps it as it is.
+AFTER_MARKDOWN = re.compile(
+    r"(?<=http)(?=s?:)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=:)(?=material|streamlit)"
+    r"|(?<!\S)(?=(?:<->|->|<-|--|>=|<=|~=)(?:\s|$))",
+    re.IGNORECASE,
+)
+WORD_JOINER = "\u2060"  # has no width and belongs to no word
+# For Streamlit's caches, which by themselves take no name that isn't UTF-8.
+HASH_OF_NAMES = {str: lambda text: text.encode(errors="surrogatepass")}
 
 
 def plain(text: str) -> str:
     """A name that somebody gave, so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&\"^=])", r"\\\1", text.replace("\n", " "))
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:&\"^=])", r"\\\1", AFTER_MARKDOWN.sub(WORD_JOINER, one_line(text)))
 
 
 def moment(timestamp: float) -> str:
