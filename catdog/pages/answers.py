@@ -1,5 +1,7 @@
 """What a visitor's photos were found to be: asked for a part at a time, and kept as long as the photos are there."""
 
+import ctypes
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +16,7 @@ from catdog.verdicts import verdict_of
 # The page is shown anew after a part of the photos: soon at first, then ever less often, for that costs the visitor's
 # browser more than the answers cost the server.
 FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
+MANY = 100  # photos, after which memory is worth giving back
 PICTURE_SIDE = 320  # pixels of a card's picture
 
 
@@ -59,10 +62,20 @@ def kept_answers() -> dict[tuple[Source, str], Answer]:
 def forget_removed(uploads: Mapping[str, Any]) -> None:
     """Forget the answers and pictures of photos that the visitor removed."""
     kept, pictures = kept_answers(), st.session_state.setdefault("pictures", {})
-    for key in [key for key in kept if key[1] not in uploads]:
+    removed = [key for key in kept if key[1] not in uploads]
+    for key in removed:
         del kept[key]
+    if len(removed) >= MANY:
+        give_memory_back()
     for key in [key for key in pictures if key not in uploads]:
         del pictures[key]
+
+
+def give_memory_back() -> None:
+    """Let the system have what was freed: glibc keeps it, in pieces, for whatever comes next."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def missing_answers(source: Source, uploads: Mapping[str, Any]) -> list[str]:
