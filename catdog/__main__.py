@@ -1,28 +1,36 @@
 """The command line: which commands there are, how each ends, and what those do that train a classifier or use one."""
 
 import argparse
+import functools
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
+from glob import glob
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
+from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.folders import require_replaceable
 from catdog.json_files import read_json
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
+from catdog.photos import is_photo_name
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
+from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
+
+if TYPE_CHECKING:
+    from catdog.classifier import Prediction
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
 TASKS = {
@@ -30,6 +38,7 @@ TASKS = {
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
+    "export": "catdog.export_jobs:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130
@@ -213,7 +222,8 @@ def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
         classifier = load_classifier(arguments.model)
         add_row = answers_writer(file, classifier.class_names) if file else None
         answers = []
-        for path, found in zip(paths, classifier.classify(paths), strict=True):
+        predictions = classifier.classify(paths, arguments.unsure_below)
+        for path, found in zip(paths, predictions, strict=True):
             answer = {"path": path, "label": found.label, "probabilities": found.probabilities}
             answer |= {"verdict": found.verdict, "error": found.error}
             if add_row:
@@ -223,19 +233,31 @@ def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
             elif found.error:
                 say(found.error, console)
             else:
-                say(f"{found.verdict}  {found.probabilities[found.label]:7.2%}  {path}")
+                say(answer_line(found, path))
     if arguments.json:
         print_json({"model": arguments.model, "photos": answers})
     return 0
 
 
+def answer_line(found: "Prediction", path: str) -> str:
+    """A photo's verdict, its label's probability, and its path, in columns."""
+    # What it would be, where the verdict is none of the classes.
+    label = "" if found.verdict == found.label else f" ({found.label})"
+    return f"{found.verdict}{label}  {found.probabilities[found.label]:7.2%}  {path}"
+
+
 def photo_paths(argument: str) -> list[str]:
-    """A photo's path itself, or those of the photos in a folder: the argument joined with the rest, sorted."""
+    """A photo's path itself, or those in a folder (the argument joined with the rest) or of a pattern, sorted."""
     path = Path(argument)
     if not path.is_dir():
-        if not path.exists():
+        if path.exists():
+            return [argument]
+        # A shell passes a pattern on where it is quoted, or where that shell knows none.
+        matching = sorted(glob(argument, recursive=True))  # noqa: PTH207
+        matching = [match for match in matching if is_photo_name(Path(match).name)]
+        if not matching:
             raise Refused(f"There is no photo or folder {argument}.")
-        return [argument]
+        return matching
     found = [os.path.join(argument, each.relative_to(path)) for each in photos_below(path)]  # noqa: PTH118
     if not found:
         raise Refused(f"There are no photos in {argument}.")
@@ -288,6 +310,19 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     return 0
 
 
+def export_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Write a classifier in another format, and print how it compared and how to use it."""
+    tell = functools.partial(print, file=console, flush=True)
+    export = export_classifier(arguments.model, arguments.format, arguments.out, arguments.quantize, tell)
+    if arguments.json:
+        print_json({"model": arguments.model, **asdict(export)})
+        return 0
+    print(f"Wrote {export.file} ({readable_size(export.bytes)}). {export.sentence}")
+    print(f"\nWhere Catdog isn't installed, after pip install {FORMATS[export.format].packages}:\n")
+    print(snippet(export.format, export.file), end="")
+    return 0
+
+
 COMMANDS = {
     "train": train_command,
     "work": work_command,
@@ -298,6 +333,7 @@ COMMANDS = {
     "evaluate": evaluate_command,
     "report": report_command,
     "check": check_command,
+    "export": export_command,
     "samples": samples_command,
     "cache": cache_command,
 }

@@ -3,15 +3,18 @@
 import argparse
 import csv
 import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from catdog.errors import Refused
+from catdog.exports import FORMATS
 from catdog.results import HTML_FILE
 from catdog.runs import H5_FILE
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 from catdog.trials import QUESTIONS
+from catdog.verdicts import UNSURE_BELOW
 
 # Of a list of photos; that of 100,000 photos takes a tenth. A device such as /dev/zero never ends.
 MAX_LIST_LENGTH = 50_000_000
@@ -38,6 +41,17 @@ def setting_parser(name: str) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
     return parse
+
+
+def parse_share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
+    return share
 
 
 def listed_photos(name: str) -> tuple[str, ...]:
@@ -128,7 +142,16 @@ def build_parser() -> Parser:
 
     classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
     classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
-    classify.add_argument("photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through.")
+    classify.add_argument(
+        "photos", metavar="PHOTO_OR_FOLDER", nargs="+", help="Folders are read through; patterns such as '**/*.jpg'."
+    )
+    classify.add_argument(
+        "--unsure-below",
+        metavar="PROBABILITY",
+        type=parse_share,
+        default=UNSURE_BELOW,
+        help="A label less probable than this gets the verdict unsure. Default: %(default)s",
+    )
     classify.add_argument("--csv", metavar="FILE", help="Also write the answers to a CSV file.")
     classify.add_argument("--json", action="store_true", help="Print the answers as one JSON object.")
 
@@ -150,6 +173,16 @@ def build_parser() -> Parser:
     check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
     add_corrections(check)
     check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+
+    export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)
+    export.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
+    kinds = ". ".join(f"{name}: {each.purpose}" for name, each in FORMATS.items())
+    export.add_argument("--format", choices=tuple(FORMATS), required=True, help=f"{kinds}.")
+    export.add_argument("--quantize", action="store_true", help="For litert: 8-bit weights, a third of the size.")
+    names = ", ".join(each.file_name for each in FORMATS.values())
+    help_text = f"What to write to; must be absent. Default, in the order of the formats: {names}"
+    export.add_argument("--out", metavar="FILE", help=help_text)
+    export.add_argument("--json", action="store_true", help="Print what was written as one JSON object.")
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
     samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")

@@ -7,12 +7,13 @@ and nowhere else, and what needs float32 is never called there.
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from filelock import FileLock
 
 from catdog.folders import cache_folder
 from catdog.json_files import read_json, write_json
@@ -75,19 +76,33 @@ def choose_arithmetic(key: str, exact: Callable, fast: Callable, read_photos: Ca
     """
     kept_file = cache_folder() / "arithmetic.json"
     key = f"{processor_line('model name')} {os.cpu_count()} cores {key}"
-    kept = read_json(kept_file)
-    if kept.get(key) in ("float32", "bfloat16"):
-        return kept[key]
-    photos = read_photos()
-    if not len(photos):
-        return "float32"
-    expected, exact_seconds = measure(exact, photos)
-    with bfloat16_switched_on():
-        found, fast_seconds = measure(fast, photos)
-    close = np.abs(found - expected).max() <= TOLERATED_ERROR * np.abs(expected).max()
-    chosen = "bfloat16" if close and fast_seconds * WORTHWHILE_SPEEDUP < exact_seconds else "float32"
-    remember(kept_file, {**kept, key: chosen})
+    with one_at_a_time(kept_file.with_suffix(".lock")):
+        kept = read_json(kept_file)
+        if kept.get(key) in ARITHMETICS:
+            return kept[key]
+        photos = read_photos()
+        if not len(photos):
+            return "float32"
+        expected, exact_seconds = measure(exact, photos)
+        with bfloat16_switched_on():
+            found, fast_seconds = measure(fast, photos)
+        close = np.abs(found - expected).max() <= TOLERATED_ERROR * np.abs(expected).max()
+        chosen = "bfloat16" if close and fast_seconds * WORTHWHILE_SPEEDUP < exact_seconds else "float32"
+        remember(kept_file, {**kept, key: chosen})
     return chosen
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let no other run measure meanwhile: two that did would disturb one another, and might choose differently."""
+    lock = FileLock(path)
+    with suppress(OSError):  # Where nothing can be written, each measures by itself.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def measure(network: Callable, photos: np.ndarray) -> tuple[np.ndarray, float]:

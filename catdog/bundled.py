@@ -1,4 +1,4 @@
-"""The classifier that ships with the package: the starter backbone, and a head of which only the numbers are stored.
+"""The classifier that ships with the package: the starter backbone, and what was learned on it, as numbers alone.
 
 It was made, in the folder of the repository, by these two lines on 2,000 + 1,000 photos of cats and dogs:
 
@@ -10,34 +10,50 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.cluster.vq import kmeans2
 
 from catdog.backbone import STARTER_FILE, load_backbone_file
+from catdog.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
 from catdog.classifier import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.json_files import read_json, write_json
+from catdog.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
+from catdog.photo_sets import find_photo_set
+from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, read_config
 
-HEAD_FILE = STARTER_FILE.with_name("starter_head.npz")
-DESCRIPTION_FILE = STARTER_FILE.with_name("starter_classifier.json")
+# What stands for the photos that were learned from: enough to tell other things by, too few to tell of any photo.
+CENTRES, NEAREST_CENTRES = 256, 3
 
 
 def load_bundled() -> Classifier:
-    """The bundled classifier, put together from the starter and the stored head."""
+    """The bundled classifier, put together from the starter and the stored numbers."""
     description = read_json(DESCRIPTION_FILE)
     model = build_classifier(load_backbone_file(STARTER_FILE), len(description["class_names"]))
     with np.load(HEAD_FILE) as head:
         model.get_layer("logits").set_weights([head["kernel"], head["bias"]])
-    return Classifier(model, description)
+        channels = len(head["kernel"])
+    return Classifier(model, description, read_reference(CENTRES_FILE, channels))
 
 
 def write_bundled(run_folder: Path) -> None:
-    """Store the head of a run on the starter; raises `Refused` where more than the head has learned."""
+    """Store what a run on the starter has learned; raises `Refused` where more than the head has learned."""
     config = read_config(run_folder)
     if config.backbone != "starter" or config.fine_tune_epochs:
         raise Refused(f"The run in {run_folder} is not one of the starter's head alone.")
-    kernel, bias = load_classifier(run_folder).model.get_layer("logits").get_weights()
+    classifier = load_classifier(run_folder)
+    kernel, bias = classifier.head()
     np.savez(HEAD_FILE, kernel=kernel, bias=bias)
-    write_json(DESCRIPTION_FILE, read_json(run_folder / INFO_FILE))
+    known = read_reference(run_folder / REFERENCE_FILE, len(kernel))
+    if known is None:
+        raise Refused(f"The {REFERENCE_FILE} of the run in {run_folder} is missing or damaged.")
+    centres, _ = kmeans2(known.points, CENTRES, minit="++", seed=config.seed, iter=100)
+    validation = find_photo_set(config.data, config.seed).splits["validation"]
+    batches = classifier.answer_batches(photo.path for photo in validation)
+    features = np.concatenate([outputs.features for _, outputs in batches if outputs])
+    write_reference(CENTRES_FILE, with_limit(Reference(unit(centres), NEAREST_CENTRES, 0.0), features))
+    answered = answered_above(read_predictions(run_folder, classifier.class_names))
+    write_json(DESCRIPTION_FILE, read_json(run_folder / INFO_FILE) | {"answered": answered})
 
 
 if __name__ == "__main__":

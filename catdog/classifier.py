@@ -1,12 +1,13 @@
 """The new head, and a saved classifier: put together, written, loaded, and asked about photos."""
 
 import json
+import threading
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import keras
@@ -15,11 +16,15 @@ import tensorflow as tf
 
 from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Refused
+from catdog.heatmaps import difference_maps
 from catdog.json_files import read_json
+from catdog.model_trial import look_through
+from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
+from catdog.verdicts import UNSURE_BELOW, verdict_of
 
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"
@@ -35,15 +40,29 @@ def build_classifier(backbone: keras.Model, class_count: int) -> keras.Model:
     return keras.Model(backbone.inputs[0], x, name="cat_dog_classifier")
 
 
+class Neighbour(NamedTuple):
+    """A photo that a classifier learned from, and how similar another is to it: the cosine of their features."""
+
+    path: str
+    class_name: str
+    similarity: float
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a classifier says of one photo; all but the source is None where it could not be read."""
 
     source: Path | str | bytes
-    label: str | None
-    verdict: str | None
-    probabilities: dict[str, float] | None
-    reason: str | None
+    label: str | None = None
+    verdict: str | None = None
+    probabilities: dict[str, float] | None = None
+    reason: str | None = None
+    # How like the photos that were learned from, -1 to 1; None where nothing is known of those.
+    similarity: float | None = None
+    nearest: tuple[Neighbour, ...] = ()
+    # What each place (rows, columns) adds to the label's logit over that of the runner-up; None without a map.
+    runner_up: str | None = None
+    places: np.ndarray | None = None
 
     @property
     def error(self) -> str | None:
@@ -52,62 +71,147 @@ class Prediction:
         return None if self.reason is None else one_line(f"{name}: {self.reason}.")
 
 
-class Classifier:
-    """A trained network with its class names and image size."""
+class Outputs(NamedTuple):
+    """What a classifier's network makes of n photos, float32: `maps` is what is pooled, `features` what then comes."""
 
-    def __init__(self, model: keras.Model, info: dict[str, Any]):
+    probabilities: np.ndarray  # (n, classes)
+    features: np.ndarray | None  # (n, channels)
+    maps: tf.Tensor | None  # (n, rows, columns, channels)
+
+
+class Classifier:
+    """A trained network with its class names and image size, and perhaps with what it learned from."""
+
+    def __init__(self, model: keras.Model, info: dict[str, Any], reference: Reference | None = None):
         self.model = model
         self.info = info
         self.class_names: tuple[str, ...] = tuple(info["class_names"])
         self.image_size: int = info["image_size"]
+        self.reference = reference
+        self.running = threading.Lock()
+
+    @cached_property
+    def shows_why(self) -> bool:
+        """Whether the network ends as those that are trained here, so that a map can be drawn of what it looks at."""
+        try:
+            pooled, head = self.model.get_layer("pooled"), self.model.get_layer("logits")
+        except ValueError:
+            return False
+        return (
+            isinstance(pooled, keras.layers.GlobalAveragePooling2D)
+            and isinstance(head, keras.layers.Dense)
+            and head.activation is keras.activations.linear
+            and [type(layer) for layer in self.model.layers[-4:]]
+            == [keras.layers.GlobalAveragePooling2D, keras.layers.Dropout, keras.layers.Dense, keras.layers.Softmax]
+        )
 
     @cached_property
     def run(self) -> Callable[[np.ndarray], list[tf.Tensor]]:
         """The network as one compiled function of uint8 photos, made when it is first asked for."""
-        return compiled(self.model)
+        if not self.shows_why:
+            return compiled(self.model)
+        pooled = self.model.get_layer("pooled")
+        return compiled(keras.Model(self.model.inputs[0], [pooled.input, pooled.output, self.model.output]))
+
+    def outputs(self, pixels: np.ndarray) -> Outputs:
+        """What the network makes of uint8 photos (n, image_size, image_size, 3)."""
+        # Two batches at a time would take twice the memory, and no less time.
+        with self.running:
+            found = self.run(pixels)
+        if not self.shows_why:
+            return Outputs(found[0].numpy(), None, None)
+        maps, features, probabilities = found
+        return Outputs(probabilities.numpy(), features.numpy(), maps)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Float32 probabilities (n, classes) of uint8 photos (n, image_size, image_size, 3)."""
-        return self.run(pixels)[0].numpy()
+        return self.outputs(pixels).probabilities
 
     def feature_maps(self, pixels: np.ndarray) -> np.ndarray:
         """What the head pools, float32 (n, rows, columns, channels), of uint8 photos (n, image_size, image_size, 3)."""
-        pooled = self.model.get_layer("pooled")
-        run = compiled(keras.Model(self.model.inputs[0], pooled.input))
         parts = [pixels[start : start + NETWORK_BATCH] for start in range(0, len(pixels), NETWORK_BATCH)]
-        return np.concatenate([run(part)[0].numpy() for part in parts])
+        return np.concatenate([self.outputs(part).maps.numpy() for part in parts])
 
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """The weights (channels, classes) and the bias (classes,) that lead from pooled features to logits."""
         weights, bias = self.model.get_layer("logits").get_weights()
         return weights, bias
 
-    def read_and_classify(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
-        """Each photo as it was read, in order, with its probabilities (classes,), or None where it is unreadable."""
+    def answer_batches(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[list[ReadPhoto], Outputs | None]]:
+        """The photos as they were read, in order, a batch at a time, with the outputs of those that are readable."""
         waiting: list[ReadPhoto] = []
         for photo in read_ahead(sources, self.image_size):
             waiting.append(photo)
             if len(waiting) == NETWORK_BATCH:
-                yield from self.classify_batch(waiting)
+                yield self.answer_batch(waiting)
                 waiting = []
-        yield from self.classify_batch(waiting)
+        if waiting:
+            yield self.answer_batch(waiting)
 
-    def classify_batch(self, photos: list[ReadPhoto]) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
-        """Each of these photos with its probabilities, the readable ones in one pass through the network."""
+    def answer_batch(self, photos: list[ReadPhoto]) -> tuple[list[ReadPhoto], Outputs | None]:
+        """These photos and the outputs of the readable ones, which go through the network together."""
         readable = [photo.pixels for photo in photos if photo.pixels is not None]
-        rows = iter(self.probabilities(np.stack(readable)) if readable else ())
-        for photo in photos:
-            yield photo, None if photo.pixels is None else next(rows)
+        return photos, self.outputs(np.stack(readable)) if readable else None
 
-    def classify(self, sources: Iterable[Path | str | bytes]) -> Iterator[Prediction]:
-        """A prediction for each photo (a path, or a file's bytes), in order, as they come out of the network."""
-        for photo, row in self.read_and_classify(sources):
-            if row is None:
-                yield Prediction(photo.source, None, None, None, photo.reason)
-            else:
-                label = self.class_names[row.argmax()]
-                probabilities = dict(zip(self.class_names, map(float, row), strict=True))
-                yield Prediction(photo.source, label, label, probabilities, None)
+    def read_and_classify(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
+        """Each photo as it was read, in order, with its probabilities (classes,), or None where it is unreadable."""
+        for photos, outputs in self.answer_batches(sources):
+            rows = iter(outputs.probabilities if outputs else ())
+            for photo in photos:
+                yield photo, None if photo.pixels is None else next(rows)
+
+    def classify(
+        self, sources: Iterable[Path | str | bytes], unsure_below: float = UNSURE_BELOW
+    ) -> Iterator[Prediction]:
+        """A prediction for each photo (a path, or a file's bytes), in order, as they come out of the network.
+
+        A label less probable than `unsure_below` gets the verdict `unsure`; a photo unlike all that were learned
+        from, whatever its label, `neither`.
+        """
+        for photos, outputs in self.answer_batches(sources):
+            answers = iter(self.explain(outputs, unsure_below) if outputs else ())
+            for photo in photos:
+                if photo.pixels is None:
+                    yield Prediction(photo.source, reason=photo.reason)
+                else:
+                    yield Prediction(photo.source, **next(answers))
+
+    def explain(self, outputs: Outputs, unsure_below: float) -> Iterator[dict[str, Any]]:
+        """What a prediction says of each photo that went through the network."""
+        probabilities = outputs.probabilities
+        ranks = np.argsort(-probabilities, axis=1, kind="stable")
+        count = len(ranks)
+        places: Sequence[np.ndarray | None] = [None] * count
+        if outputs.maps is not None:
+            places = difference_maps(outputs.maps.numpy(), self.head()[0], ranks[:, 0], ranks[:, 1])
+        similarities: Sequence[float | None] = [None] * count
+        nearest: Sequence[tuple[Neighbour, ...]] = [()] * count
+        if self.reference is not None and outputs.features is not None:
+            means, points, cosines = self.reference.compare(outputs.features)
+            similarities = list(map(float, means))
+            nearest = [self.neighbours(*pair) for pair in zip(points, cosines, strict=True)]
+        limit = self.reference.limit if self.reference else None
+        for row, rank in enumerate(ranks):
+            label = self.class_names[rank[0]]
+            probability = float(probabilities[row, rank[0]])
+            yield {
+                "label": label,
+                "verdict": verdict_of(label, probability, similarities[row], limit, unsure_below),
+                "probabilities": dict(zip(self.class_names, map(float, probabilities[row]), strict=True)),
+                "similarity": similarities[row],
+                "nearest": nearest[row],
+                "runner_up": self.class_names[rank[1]],
+                "places": places[row],
+            }
+
+    def neighbours(self, points: np.ndarray, cosines: np.ndarray) -> tuple[Neighbour, ...]:
+        """The photos at these points of what was learned from; none where the points are not single photos."""
+        if not self.reference.paths:
+            return ()
+        names, paths = self.reference.class_names, self.reference.paths
+        return tuple(
+            Neighbour(paths[point], names[point], float(cosine)) for point, cosine in zip(points, cosines, strict=True)
+        )
 
 
 def scale_logits(model: keras.Model, temperature: float) -> None:
@@ -160,14 +264,15 @@ def save_h5(model: keras.Model, info: dict[str, Any], path: Path) -> None:
 def load_classifier(source: Path | str) -> Classifier:
     """The classifier of a run's folder, a `.keras` or `.h5` file, or `starter` for the bundled one.
 
-    Raises `Refused` with what is wrong with it.
+    Raises `Refused` with what is wrong with it. A file that isn't a run's own is looked through first, in a second.
     """
     path = Path(source)
+    of_a_run = path.is_dir()
     if str(source) == BUNDLED and not path.exists():
         from catdog.bundled import load_bundled
 
         return load_bundled()
-    if path.is_dir():
+    if of_a_run:
         found = [path / name for name in (KERAS_FILE, H5_FILE) if (path / name).is_file()]
         if not found:
             raise Refused(f"There is no classifier in {path}: train one there, or name a .keras or .h5 file.")
@@ -176,12 +281,23 @@ def load_classifier(source: Path | str) -> Classifier:
         raise Refused(f"There is no classifier {source}: name a run's folder, a .keras or .h5 file, or starter.")
     if path.suffix.lower() not in (".keras", ".h5"):
         raise Refused(f"{path} is not a classifier: a run's folder, a .keras or .h5 file, or starter is.")
+    if not of_a_run:
+        look_through(path)
+    return load_file(path)
+
+
+def load_file(path: Path) -> Classifier:
+    """The classifier in a `.keras` or `.h5` file that is known to be harmless; raises `Refused` where it is damaged."""
     try:
         info = read_info(path)
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they meet in a file that isn't theirs.
         raise Refused(f"{path} can't be loaded as a Keras model ({type(error).__name__}).") from None
-    return Classifier(model, check_info(model, info, path))
+    classifier = Classifier(model, check_info(model, info, path))
+    # It lies beside a run's files; what lies beside another file is another's.
+    if path.name in (KERAS_FILE, H5_FILE) and classifier.shows_why:
+        classifier.reference = read_reference(path.with_name(REFERENCE_FILE), len(classifier.head()[0]))
+    return classifier
 
 
 def read_info(path: Path) -> dict[str, Any]:

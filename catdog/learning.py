@@ -1,6 +1,5 @@
 """One phase of learning: epochs over kept activations or photos, the best epoch, and the checkpoint to resume from."""
 
-import json
 import math
 import shutil
 import time
@@ -14,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from catdog.activations import Source, in_batches
+from catdog.array_files import read_arrays, write_arrays
 from catdog.errors import Failed, Stopped
 from catdog.folded import fold
 from catdog.measures import accuracy, cross_entropy
@@ -245,22 +245,3 @@ def predict_all(predict: Callable, source: Source, batch_size: int) -> np.ndarra
     """Probabilities (n, classes), float32, of all of a source's photos as they are."""
     order, views = np.arange(len(source)), np.zeros(len(source), int)
     return np.concatenate([predict(batch).numpy() for batch in in_batches(source, order, views, batch_size)])
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
-    """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    with draft.open("wb") as file:
-        np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
-    draft.replace(path)
-
-
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """The arrays and the notes of such a file, or None where it is missing or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = dict(file)
-        return arrays, json.loads(str(arrays.pop("notes")))
-    except Exception:  # A damaged archive raises whatever its damage leads to.
-        return None

@@ -30,6 +30,8 @@ STATE_COLOURS = (NEUTRAL_COLOUR, CURVE_COLOUR, NEUTRAL_COLOUR)
 STATE_DASHES = (SPLIT_DASHES[1], SPLIT_DASHES[0], [1, 3])
 POINT_AREAS = (16, 260)  # square pixels, of the bins with the fewest and the most photos
 ALL_CLASSES = "all classes"  # where there are more than colours
+THRESHOLD_LINES = ("answered", "right of those")
+THRESHOLD_HEIGHT = 130  # pixels: it stands below a control
 COUNT_HEADROOM = 1.1  # how far an axis of counts goes, times the largest
 BAR_SHARE = 0.86  # of a bin's width; the rest is room between bins
 
@@ -194,6 +196,50 @@ def answered_chart(answered: list[dict[str, float]]) -> dict[str, Any]:
         "How often right, by share answered",
         "Line chart: accuracy on the photos whose label is probable enough to be answered, by the share that those are",
     )
+
+
+def threshold_chart(answered: list[dict[str, Any]], threshold: float) -> dict[str, Any]:
+    """How many photos are answered, and how often that is right, by the probability that a label must have at least.
+
+    `answered` is what `results.answered_above` gives; a line stands at the threshold.
+    """
+    lines = [
+        (name, each["threshold"], each[field])
+        for name, field in zip(THRESHOLD_LINES, ("share", "accuracy"), strict=True)
+        for each in answered
+        if each[field] is not None
+    ]
+    lowest = min((value for *_, value in lines), default=0.0)
+    start = next((start for start in ACCURACY_TICKS if start <= lowest), 0.0)
+    datasets = {
+        "lines": pa.table(
+            {
+                "line": texts(name for name, *_ in lines),
+                "threshold": numbers(at for _, at, _ in lines),
+                "value": numbers(value for *_, value in lines),
+                "shown": texts(percent(value) for *_, value in lines),
+                "at": texts(percent(at) for _, at, _ in lines),
+            }
+        )
+    }
+    x = share_axis("threshold", alt.X, 0.5, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    y = share_axis("value", alt.Y, start, ACCURACY_TICKS[start])
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2, symbolOpacity=1, **LEGEND)
+    dash = alt.StrokeDash("line:N", scale=alt.Scale(domain=THRESHOLD_LINES, range=SPLIT_DASHES), legend=legend)
+    tooltip = words(line="Line", at="Probability at least", shown="Share")
+    here = alt.Chart(alt.InlineData(values=[{}]))
+    return finished(
+        [
+            alt.Chart(alt.NamedData("lines"))
+            .mark_line(color=CURVE_COLOUR, strokeWidth=2)
+            .encode(x, y, dash, tooltip=tooltip),
+            here.mark_rule(color=NEUTRAL_COLOUR, tooltip=None).encode(x=alt.XDatum(threshold)),
+        ],
+        datasets,
+        "By the probability asked for",
+        "Line chart: the share of photos answered and the share of those that are right, by the probability that a "
+        "label must have, with a line at the one that is chosen",
+    ) | {"height": THRESHOLD_HEIGHT}
 
 
 def share_axis(field: str, channel: type, start: float, ticks: list[float]) -> Any:

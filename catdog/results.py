@@ -132,3 +132,16 @@ def read_predictions(folder: Path, class_names: Sequence[str]) -> list[Judgement
     except (OSError, csv.Error):
         return []
     return sorted(found, key=lambda each: each.probability)
+
+
+def answered_above(judgements: Sequence[Judgement]) -> list[dict[str, float]]:
+    """For each whole percent of probability, from one half on: the share of photos whose label has at least as much,
+    and the accuracy on those; None where there are none."""
+    probabilities = np.array([each.probability for each in judgements])
+    right = np.array([each.label == each.class_name for each in judgements])
+    rows = []
+    for percent in range(50, 100):
+        answered = probabilities >= percent / 100
+        accuracy = float(right[answered].mean()) if answered.any() else None
+        rows.append({"threshold": percent / 100, "share": float(answered.mean()), "accuracy": accuracy})
+    return rows

@@ -6,12 +6,14 @@ from typing import Any
 
 import keras
 
-from catdog.activations import Extracted, Extraction, PhotoPixels, Source
+from catdog.activations import Extracted, Extraction
 from catdog.arithmetic import processor_has_bfloat16
-from catdog.backbone import set_trainable, stage_ends
+from catdog.backbone import stage_ends
 from catdog.errors import Failed, Refused, Stopped
-from catdog.learning import Diverged, Learning, Phase
+from catdog.learning import Diverged, Learning
+from catdog.novelty import REFERENCE_FILE, write_reference
 from catdog.outcome import all_left_out, evaluate, save, write_page
+from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photo_sets import labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
 from catdog.runs import Run, create_run
@@ -45,6 +47,7 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
         run.event("phase", phase="evaluation")
         learning.put_back_best(model)
         report = evaluate(setup, extracted, learning)
+        write_reference(run.folder / REFERENCE_FILE, find_reference(setup, extracted, learning))
         note_what_was_found(setup, extracted)
 
         # Files: the classifier in both formats, the result, and a page to read it.
@@ -175,31 +178,3 @@ def learn(setup: Setup, extracted: dict[str, Extracted]) -> tuple[Learning, Stop
             raise
         return learning, ended
     return learning, None
-
-
-def head_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:
-    """The head learns on pooled features, every convolution frozen."""
-    config, model = setup.config, setup.model
-    set_trainable(model, "conv5")
-    network = keras.Model(model.get_layer("pooled").output, model.get_layer("logits").output)
-    sources = train.pooled, validation.pooled
-    return Phase("head", config.head_epochs, config.head_learning_rate, network, *sources, setup.views)
-
-
-def fine_tune_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:
-    """The stages above the freeze depth learn with the head, on activations at the boundary or else on photos."""
-    config, model = setup.config, setup.model
-    set_trainable(model, config.freeze_depth)
-    sources: tuple[Source, Source]
-    if train.boundary is not None:
-        start = model.get_layer(stage_ends(model)[config.freeze_depth]).output
-        sources = train.boundary, validation.boundary
-    elif config.freeze_depth == "conv5":
-        start = model.get_layer("pooled").output
-        sources = train.pooled, validation.pooled
-    else:
-        start = model.inputs[0]
-        sources = PhotoPixels(train.photos, config.image_size), PhotoPixels(validation.photos, config.image_size)
-    network = keras.Model(start, model.get_layer("logits").output)
-    rate = config.fine_tune_learning_rate
-    return Phase("fine-tune", config.fine_tune_epochs, rate, network, *sources, setup.views)

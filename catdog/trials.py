@@ -18,6 +18,7 @@ QUESTIONS = {
     "learning-curve": "say whether more photos or more epochs would help",
     "estimate": "say how long training would take and how much memory it would need",
 }
+EXPORT = "export"  # what a page lets be made of a classifier waits in line just so
 ANSWER_FILE = "trial.json"
 MOST_KEPT = 20  # trials; older ones are removed
 # What the questions about the head alone do not depend on.
@@ -29,13 +30,16 @@ def trials_folder() -> Path:
     return runs_folder() / TRIALS_FOLDER
 
 
-def create_trial(config: TrainConfig, task: str) -> Run:
-    """The folder of a new trial, state `queued`; raises `Refused` where it can't be made. Old trials go."""
+def create_trial(config: TrainConfig, task: str, **found: Any) -> Run:
+    """The folder of a new trial, state `queued`, with what else its `config.json` is to say. Old trials go.
+
+    Raises `Refused` where it can't be made.
+    """
     for job in found_trials()[MOST_KEPT - 1 :]:
         if not job.is_active:
             shutil.rmtree(job.folder, ignore_errors=True)
     run = create_run(config, trials_folder() / new_run_folder().name)
-    run.write_config(config, task=task)
+    run.write_config(config, task=task, **found)
     return run
 
 
@@ -47,9 +51,9 @@ def start(config: TrainConfig, task: str) -> Path:
 
 
 def task_of(folder: Path) -> str:
-    """What is to be done in a run's or a trial's folder: one of QUESTIONS, else `train`."""
+    """What is to be done in a run's or a trial's folder: one of QUESTIONS, EXPORT, else `train`."""
     task = found_in(read_json(folder / "config.json"), "task", kind=str)
-    return task if task in QUESTIONS else "train"
+    return task if task in (*QUESTIONS, EXPORT) else "train"
 
 
 def found_trials() -> list[jobs.Job]:

@@ -1,14 +1,11 @@
-"""What a visitor does, in Chromium, with no network: draw, train, look elsewhere, reload, stop, download, classify."""
+"""What a visitor does, in Chromium, with no network: draw, train, look elsewhere, reload, stop, download."""
 
-import os
 import re
-from pathlib import Path
 
 import keras
 import pytest
-from browser import address, browser, choose, expect, newest_run, no_error, open_page, place, start
+from browser import address, browser, expect, newest_run, no_error, open_page, place, start
 
-from catdog.photo_sets import photos_below
 from catdog.runs import read_events, read_status
 
 pytestmark = pytest.mark.browser
@@ -72,35 +69,6 @@ def test_both_charts_grow_while_it_learns(address, browser, place):
     assert epochs == list(range(1, len(epochs) + 1))
     assert len(epochs) > stopped_after
     no_error(page)
-
-
-def test_classify_real_photos_and_a_broken_one(address, browser, tmp_path):
-    photos = Path(os.environ["CATDOG_SHARED"]) / "photos_original"
-    cats, dogs = (photos_below(photos / name)[:3] for name in ("cats", "dogs"))
-    broken = tmp_path / "letter.jpg"
-    broken.write_text("Dear cat, ")
-    page = open_page(browser, f"{address}/classify")
-    choose(page, "Classifier", "Bundled")
-    page.locator('input[type="file"]').set_input_files([*cats, *dogs, broken])
-    expect(page.get_by_text("it is a text file, not a photo")).to_be_visible()
-    expect(page.get_by_text("cats: 3 · dogs: 3 · can't be read: 1")).to_be_visible()
-    for path in (*cats, *dogs):
-        expect(page.get_by_role("img", name=path.name)).to_be_visible()
-    no_error(page)
-
-
-def test_two_visitors_get_their_own_answers(address, browser):
-    photos = Path(os.environ["CATDOG_SHARED"]) / "photos_original"
-    visitors = [open_page(browser, f"{address}/classify") for _ in range(2)]
-    for page in visitors:
-        choose(page, "Classifier", "Bundled")
-    chosen = [photos_below(photos / name)[10:14] for name in ("cats", "dogs")]
-    for page, paths in zip(visitors, chosen, strict=True):
-        page.locator('input[type="file"]').set_input_files(paths)
-    for page, paths, words in zip(visitors, chosen, ("cats: 4", "dogs: 4"), strict=True):
-        expect(page.get_by_text(words, exact=True)).to_be_visible()
-        expect(page.get_by_role("img", name=re.compile("jpg"))).to_have_count(len(paths))
-        no_error(page)
 
 
 @pytest.mark.parametrize("width", [1280, 390])

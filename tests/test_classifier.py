@@ -137,10 +137,10 @@ def with_lambda(path):
 @pytest.mark.parametrize(
     ("write", "telling"),
     [
-        (text, "can't be loaded as a Keras model"),
+        (text, "is neither a .keras nor a .h5 file"),
         (grey, "its input is not"),
         (one_output, "its output is not one probability per class"),
-        (with_lambda, "can't be loaded as a Keras model"),
+        (with_lambda, "has a layer of the kind 'Lambda'"),
     ],
 )
 def test_what_is_no_classifier_is_refused_in_a_sentence(tmp_path, ending, write, telling):

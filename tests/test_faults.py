@@ -16,6 +16,8 @@ from catdog.shelves import list_shelves
 
 FLAGS = ["--backbone", "starter", "--image-size", "32", "--batch-size", "8", "--augment", "mirror"]
 FLAGS += ["--head-epochs", "30", "--fine-tune-epochs", "3", "--fine-tune-learning-rate", "0.0005"]
+# Runs of caches of their own each measure whether bfloat16 is faster, and so may choose differently.
+FLAGS += ["--bfloat16", "off"]
 
 
 def start(*arguments: str, cwd: Path, cache: Path) -> subprocess.Popen:

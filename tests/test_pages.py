@@ -221,13 +221,14 @@ def test_an_uploaded_photo_gets_the_command_lines_probability(place, trained, dr
     app = open_page("classify")
     app.file_uploader[0].set_value([(path.name, path.read_bytes(), "image/jpeg") for path in [*paths, broken]]).run()
     assert not app.exception
-    answers = {answer["name"]: answer for answer in app.session_state["answers"].values()}
+    answers = {answer.name: answer for answer in app.session_state["answers"].values()}
     capfd.readouterr()
     assert main(["classify", str(trained), *map(str, paths), "--json"]) == 0
     for photo in one_json_object(capfd.readouterr().out)["photos"]:
         shown = answers[Path(photo["path"]).name]
-        assert shown["label"] == photo["label"]
-        assert shown["probabilities"] == pytest.approx(photo["probabilities"], abs=1e-4)
+        assert shown.label == photo["label"]
+        assert shown.verdict(0.8) == photo["verdict"]
+        assert shown.probabilities == pytest.approx(photo["probabilities"], abs=1e-4)
     assert r"broken \<b\>\.jpg: it is a text file, not a photo" in texts(app)
     # What is removed is forgotten.
     app.file_uploader[0].set_value([]).run()
@@ -255,7 +256,19 @@ def test_only_pages_import_streamlit():
     ]
     assert importing
     assert all(path.startswith("catdog/pages/") for path in importing)
-    light = ["settings", "photos", "photo_sets", "runs", "jobs", "charts", "folders", "samples", "course", "advice"]
+    light = [
+        "settings",
+        "photos",
+        "photo_sets",
+        "runs",
+        "jobs",
+        "charts",
+        "folders",
+        "samples",
+        "course",
+        "advice",
+        "export_jobs",
+    ]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
 

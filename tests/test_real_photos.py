@@ -15,10 +15,12 @@ from trained import one_json_object, run_python
 
 from catdog.__main__ import main
 from catdog.classifier import load_classifier
+from catdog.exports import FORMATS, export_classifier, file_name, snippet
 from catdog.heatmaps import difference_maps
 from catdog.photo_sets import photos_below
 from catdog.photos import read_photo
 from catdog.results import read_report
+from catdog.round_trips import LOADERS, in_batches
 from catdog.runs import read_events
 
 pytestmark = pytest.mark.photos
@@ -157,3 +159,25 @@ def test_swapped_labels_are_among_the_first_listed(shared, tmp_path):
     assert main(["train", str(tmp_path / "photos"), *flags]) == 0
     listed = [each["path"] for each in read_report(tmp_path / "run")["wrong_labels"]["found"]]
     assert len(swapped & set(listed[:30])) >= 17
+
+
+@pytest.mark.parametrize(("format_name", "quantize"), [*((name, False) for name in FORMATS), ("litert", True)])
+def test_every_export_answers_as_its_classifier_on_real_photos(shared, starter_run, tmp_path, format_name, quantize):
+    tolerance = 0.05 if quantize else 0.005
+    export = export_classifier(starter_run, format_name, tmp_path / file_name(format_name, quantize), quantize)
+    assert export.photos_compared == 200
+    assert export.largest_difference <= tolerance
+    assert export.accuracy["export"] == pytest.approx(export.accuracy["original"], abs=0.005 if quantize else 0)
+    # Other photos than those on which it was compared before it was kept.
+    paths = photos_below(shared / "photos" / "train")[::10]
+    pixels = np.stack([read_photo(path, 224) for path in paths])
+    expected = in_batches(load_classifier(starter_run).probabilities, pixels)
+    found = in_batches(LOADERS[format_name](Path(export.file)), pixels)
+    assert len(paths) == 200
+    assert np.abs(found - expected).max() <= tolerance
+    clear = np.abs(expected[:, 0] - 0.5) > tolerance
+    np.testing.assert_array_equal(found.argmax(axis=1)[clear], expected.argmax(axis=1)[clear])
+    photo = photos_below(shared / "photos_original")[7]
+    done = run_python("-c", snippet(format_name, export.file, str(photo)), cwd=tmp_path, PYTHONPATH="")
+    (answer,) = load_classifier(starter_run).classify([photo])
+    assert json.loads(done.stdout.replace("'", '"')) == pytest.approx(answer.probabilities, abs=tolerance)

@@ -47,6 +47,7 @@ def test_a_run_leaves_what_the_design_says(trained):
         "heatmaps.npz",
         "report.html",
         "predictions.csv",
+        "reference.npz",
         "log.txt",
     }
     assert read_status(trained)["state"] == "done"

@@ -14,6 +14,7 @@ from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
 from catdog.json_files import found_in, read_json
+from catdog.pages.export_view import show_export
 from catdog.pages.result_view import show_result
 from catdog.pages.words import name_of, plain
 from catdog.runs import H5_FILE, KERAS_FILE, read_config
@@ -52,6 +53,8 @@ def show_run() -> None:
     show_left_out(shown.folder)
     if shown.has_classifier and not shown.is_active:
         show_files(shown.folder)
+        with st.expander("Hand it on", icon=":material/ios_share:"):
+            st.fragment(show_export)(str(shown.folder))
 
 
 def choose_run(found: list[jobs.Job], shown: jobs.Job) -> None:

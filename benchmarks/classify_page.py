@@ -1,0 +1,196 @@
+"""What the classify page costs in a browser: one photo from its upload to its answer, and very many in one upload."""
+
+import argparse
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measuring import REPOSITORY, anonymous_bytes, print_machine, print_table, say, write_figures
+from pages import served
+
+WARM_UP = 40  # photos
+PATIENCE = 120_000  # milliseconds
+# What the goals are.
+MOST_SECONDS, MOST_GROWTH, LEAST_RATE = 0.5, 150e6, 0.85
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the flags."""
+    flags = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    shared = os.environ.get("CATDOG_SHARED")
+    flags.add_argument(
+        "--photos",
+        type=Path,
+        default=Path(shared) / "photos" if shared else None,
+        required=not shared,
+        help="A folder of photos. Default: photos in the folder that CATDOG_SHARED names",
+    )
+    flags.add_argument("--model", default="starter", help="A run's folder, or starter. Default: %(default)s")
+    flags.add_argument("--count", type=int, default=1000, help="Photos in one upload. Default: %(default)s")
+    flags.add_argument("--repetitions", type=int, default=7, help="Single photos. Default: %(default)s")
+    flags.add_argument("--chromium", default=shutil.which("chromium"), help="The browser's program. Default: chromium")
+    flags.add_argument("--json", type=Path, metavar="FILE", help="Also write all figures to this file.")
+    return flags
+
+
+class Visitor:
+    """A page in Chromium on which photos are classified."""
+
+    def __init__(self, page: Any, address: str):
+        self.page = page
+        self.uploaded = 0.0
+        page.set_default_timeout(PATIENCE)
+        page.on("requestfinished", self.note_upload)
+        page.goto(f"{address}/classify")
+        page.get_by_text("Each photo will appear here").wait_for()
+
+    def note_upload(self, request: Any) -> None:
+        """Keep when the last upload ended."""
+        if "upload_file" in request.url and request.method in ("PUT", "POST"):
+            self.uploaded = time.perf_counter()
+
+    def classify(self, paths: Sequence[Path]) -> float:
+        """Upload these photos; the seconds from the end of the upload until all have their answers."""
+        self.page.locator('input[type="file"]').first.set_input_files(paths)
+        self.page.get_by_role("radio", name=f"all {len(paths):,}", exact=True).wait_for()
+        self.page.get_by_role("button", name="Why?").first.wait_for()
+        return time.perf_counter() - self.uploaded
+
+    def remove(self) -> None:
+        """Remove all photos."""
+        self.page.get_by_role("button", name="Remove all").click()
+        self.page.get_by_text("Each photo will appear here").wait_for()
+
+
+def peak_while(process: int, act: Callable[[], float]) -> tuple[float, int]:
+    """What the action returns, and the most anonymous memory in bytes that the process held meanwhile."""
+    finished, peak = threading.Event(), [0]
+
+    def watch() -> None:
+        while not finished.wait(0.02):
+            peak[0] = max(peak[0], anonymous_bytes(process))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        return act(), peak[0]
+    finally:
+        finished.set()
+        watcher.join()
+
+
+def part_seconds(model: str, path: Path, repetitions: int) -> dict[str, float]:
+    """The median seconds of each part of an answer, in this process: all that is not the server's and the browser's."""
+    import numpy as np
+
+    from catdog.classifier import load_classifier
+    from catdog.photos import read_photo, small_jpeg
+
+    classifier, content = load_classifier(model), path.read_bytes()
+    pixels = read_photo(content, classifier.image_size)[np.newaxis]
+    parts = {
+        "reading the photo": lambda: read_photo(content, classifier.image_size),
+        "the network": lambda: classifier.outputs(pixels),
+        "all of classify": lambda: list(classifier.classify([content])),
+        "the card's picture": lambda: small_jpeg(content, 320),
+    }
+    seconds = {}
+    for name, act in parts.items():
+        act()
+        taken = []
+        for _ in range(repetitions):
+            started = time.perf_counter()
+            act()
+            taken.append(time.perf_counter() - started)
+        seconds[name] = median(taken)
+    return seconds
+
+
+def rate_without_page(model: str, paths: Sequence[Path]) -> float:
+    """Photos a second of `classify` alone, on files that are in memory, as uploads are."""
+    from catdog.classifier import load_classifier
+
+    classifier, contents = load_classifier(model), [path.read_bytes() for path in paths]
+    list(classifier.classify(contents[:WARM_UP]))
+    started = time.perf_counter()
+    list(classifier.classify(contents))
+    return len(contents) / (time.perf_counter() - started)
+
+
+def measure(folder: Path, arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[str, float]:
+    """Figures of the page: seconds of one photo, seconds and bytes of many."""
+    from playwright.sync_api import sync_playwright
+
+    with served(folder) as (address, process), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
+        visitor = Visitor(browser.new_page(viewport={"width": 1280, "height": 800}), address)
+        say("warming up")
+        visitor.classify(paths[:WARM_UP])
+        visitor.remove()
+        singles = []
+        for path in paths[: arguments.repetitions]:
+            singles.append(visitor.classify([path]))
+            visitor.remove()
+        say(f"{len(paths):,} photos")
+        visitor.page.wait_for_timeout(2000)
+        before = anonymous_bytes(process)
+        seconds, peak = peak_while(process, lambda: visitor.classify(paths))
+        visitor.remove()
+        visitor.page.wait_for_timeout(10_000)
+        after = anonymous_bytes(process)
+        browser.close()
+    uploaded = sum(path.stat().st_size for path in paths)
+    return {
+        "one photo": median(singles),
+        "photos a second": len(paths) / seconds,
+        "uploads": uploaded,
+        "growth": peak - before - uploaded,
+        "left": after - before,
+    }
+
+
+def main() -> None:
+    """Measure the page and its parts, and print both."""
+    arguments = parser().parse_args()
+    machine = print_machine()
+    paths = sorted(path.resolve() for path in arguments.photos.rglob("*.jpg"))[: arguments.count]
+    with tempfile.TemporaryDirectory(prefix="catdog-classify-") as name:
+        folder = Path(name)
+        os.environ |= {"CATDOG_RUNS": str(folder / "runs"), "CATDOG_CACHE": str(folder / "cache")}
+        if arguments.model != "starter":
+            shutil.copytree(arguments.model, folder / "runs" / "20260101-000000-000000")
+        page = measure(folder, arguments, paths)
+    say("the parts alone")
+    parts = part_seconds(arguments.model, paths[0], arguments.repetitions)
+    alone = rate_without_page(arguments.model, paths)
+    rest = page["one photo"] - parts["all of classify"] - parts["the card's picture"]
+    rows = [(part, f"{1000 * seconds:.0f} ms") for part, seconds in parts.items()]
+    rows += [
+        ("server and browser, the rest", f"{1000 * rest:.0f} ms"),
+        ("together", f"{1000 * page['one photo']:.0f} ms"),
+    ]
+    print_table(f"One photo, warm, {arguments.model}: under {MOST_SECONDS:g} s", ("part", "time"), rows)
+    ratio = page["photos a second"] / alone
+    print_table(
+        f"{len(paths):,} photos in one upload of {page['uploads'] / 1e6:.0f} MB",
+        ("what", "found", "goal"),
+        [
+            ("photos a second, page", f"{page['photos a second']:.1f}", ""),
+            ("photos a second, classify alone", f"{alone:.1f}", ""),
+            ("ratio", f"{ratio:.2f} x", f"at least {LEAST_RATE:.2f} x"),
+            ("memory beyond the uploads", f"{page['growth'] / 1e6:.0f} MB", f"under {MOST_GROWTH / 1e6:.0f} MB"),
+            ("memory left once removed", f"{page['left'] / 1e6:.0f} MB", ""),
+        ],
+    )
+    write_figures(arguments.json, {"machine": machine, "page": page, "parts": parts, "alone": alone})
+
+
+if __name__ == "__main__":
+    os.chdir(REPOSITORY)
+    main()

@@ -1,0 +1,26 @@
+"""Files of arrays: written whole or not at all, and read without trust in what stands there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
+    """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    with draft.open("wb") as file:
+        np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
+    draft.replace(path)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """The arrays and the notes of such a file, or None where it is missing or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            arrays = dict(file)
+        return arrays, json.loads(str(arrays.pop("notes")))
+    except Exception:  # A damaged archive raises whatever its damage leads to.
+        return None

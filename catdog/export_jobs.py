@@ -1,0 +1,130 @@
+"""Exports that a page asks for: each made by a process of its own, which waits in line with the runs, and found again.
+
+What is made lies in the run's folder, or for the bundled classifier below the cache folder, with how it compared.
+"""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from catdog import jobs, trials
+from catdog.errors import Refused, Stopped
+from catdog.exports import Export, check_choice, export_classifier, file_name
+from catdog.folders import cache_folder
+from catdog.json_files import found_in, read_json, write_json
+from catdog.results import fits
+from catdog.runs import KERAS_FILE, Run
+from catdog.settings import BUNDLED, TrainConfig
+
+EXPORTS_FOLDER = "exports"
+BUNDLED_FILE = Path(__file__).parent / "weights" / "starter_classifier.json"
+COMPARED = {
+    "photos_compared": int,
+    "largest_difference": float,
+    "accuracy": ({"original": float, "export": float}, None),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An export to make: of a run's folder or of the name `starter`, in which format, quantized or not."""
+
+    source: str
+    format: str
+    quantize: bool
+
+    @property
+    def folder(self) -> Path:
+        """Where the classifier's exports lie."""
+        return (cache_folder() if self.source == BUNDLED else Path(self.source)) / EXPORTS_FOLDER
+
+    @property
+    def made(self) -> Path:
+        """What is written: a file or a folder."""
+        return self.folder / file_name(self.format, self.quantize)
+
+    @property
+    def file(self) -> Path:
+        """The file to hand on; a folder is packed into it."""
+        return self.made if self.made.suffix else self.made.with_suffix(".zip")
+
+    @property
+    def record(self) -> Path:
+        """How it compared, written when all else is there."""
+        return self.file.with_name(f"{self.file.name}.json")
+
+    @property
+    def classifier(self) -> Path:
+        """The file that it is made from, as far as it tells when that has changed."""
+        return BUNDLED_FILE if self.source == BUNDLED else Path(self.source) / KERAS_FILE
+
+
+def find_export(wanted: Wanted) -> Export | None:
+    """The export if it is there, whole, and not older than its classifier."""
+    record = read_json(wanted.record)
+    try:
+        found = wanted.file.stat()
+        if found.st_mtime < wanted.classifier.stat().st_mtime or not fits(record, COMPARED):
+            return None
+    except OSError:
+        return None
+    shares = (record["largest_difference"], *(record["accuracy"] or {}).values())
+    if not all(0 <= share <= 1 for share in shares):
+        return None  # Somebody changed the file.
+    compared = {key: record[key] for key in COMPARED}
+    return Export(str(wanted.file), wanted.format, wanted.quantize, found.st_size, **compared)
+
+
+def newest_job(wanted: Wanted) -> jobs.Job | None:
+    """The newest process that was to make this export, at work or ended."""
+    found = (job for job in trials.found_trials() if trials.task_of(job.folder) == trials.EXPORT)
+    return next((job for job in found if wanted_in(job.folder) == asdict(wanted)), None)
+
+
+def wanted_in(folder: Path) -> dict[str, Any]:
+    """What is to be exported, as the folder of a process says."""
+    return found_in(read_json(folder / "config.json"), trials.EXPORT, kind=dict) or {}
+
+
+def start(wanted: Wanted) -> None:
+    """Start to make an export, in a process of its own; raises `Refused` or `Failed`."""
+    check_choice(wanted.format, wanted.quantize)
+    run = trials.create_trial(TrainConfig(), trials.EXPORT, **{trials.EXPORT: asdict(wanted)})
+    jobs.launch(run.folder)
+
+
+def make(config: TrainConfig, run: Run) -> dict[str, Any]:
+    """Make the export that a process's folder names, unless it is there already; the settings have no part in it."""
+
+    def tell(sentence: str) -> None:
+        if run.stop_requested():
+            raise Stopped("Stopped before it was made.")
+        run.set_state("running", sentence)
+
+    with run.working():
+        try:
+            wanted = Wanted(**wanted_in(run.folder))
+        except TypeError:
+            raise Refused(f"{run.folder / 'config.json'} is damaged: start the export once more.") from None
+        export = find_export(wanted) or write(wanted, tell)
+        run.set_state("done")
+    return asdict(export)
+
+
+def write(wanted: Wanted, tell: Callable[[str], object]) -> Export:
+    """Write an export and how it compared, in place of an older one."""
+    wanted.folder.mkdir(parents=True, exist_ok=True)
+    for path in (wanted.record, wanted.file):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        # Left by a process that was killed while it packed it.
+        shutil.rmtree(wanted.made)
+    export = export_classifier(wanted.source, wanted.format, wanted.made, wanted.quantize, tell)
+    if wanted.made.is_dir():
+        shutil.make_archive(str(wanted.made), "zip", wanted.folder, wanted.made.name)
+        shutil.rmtree(wanted.made)
+    write_json(wanted.record, {key: asdict(export)[key] for key in COMPARED})
+    return export

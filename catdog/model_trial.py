@@ -1,0 +1,223 @@
+"""A classifier's file from elsewhere, opened for the first time in a process of its own that may spend little.
+
+`python -m catdog.model_trial look FILE` looks the file through; `... open FILE` loads it, asks it about one black
+photo, and tells what it is. Each prints one JSON object. `look_through` and `try_model` start these processes and
+judge what came of them. Even to look into an HDF5 file takes a process: there are damaged ones whose reading
+never ends.
+
+The processes are limited in time, memory and the size of what they write, where the system knows such limits; their
+own files go into a folder that goes with them, and of the environment they get what they need. They still run as the
+same user, who can read files and reach the network: `load_model` is no sandbox, and neither is this. What keeps code
+out is that `catdog.model_files` lets through nothing but plain layers of Keras.
+"""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catdog.errors import CatdogError, Failed, Refused
+from catdog.json_files import found_in
+from catdog.model_files import MAX_BYTES, check_model_file
+from catdog.settings import SETTINGS
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a process may spend."""
+
+    seconds: int  # by the clock
+    processor_seconds: int
+    memory_bytes: int  # of what RLIMIT_DATA counts: private memory that can be written
+
+
+# Measured with a classifier on ResNet-50, a file of 95 MB, on two free cores. To look it through took 0.6 seconds and
+# 0.2 GB; to open it 7 seconds by the clock and of a processor, and 0.8 GB; with 8 open files. A file may be three
+# times as large, and a machine slow or busy.
+ALLOWANCES = {"look": Allowance(60, 10, 1_000_000_000), "open": Allowance(120, 60, 2_000_000_000)}
+MOST_FILES = 128  # open at a time
+PROCESSORS = 2  # more would take more memory: each thread of TensorFlow has a stack of 8 MB
+ANSWER_BYTES = 1_000_000
+MOST_CLASSES = 1_000
+LONGEST_NAME = 100
+# What a process gets to know of its environment: where programs and libraries are.
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "VIRTUAL_ENV")
+
+one_at_a_time = threading.Lock()
+
+
+def look_through(path: Path) -> dict[str, Any]:
+    """What the classifier in a `.keras` or `.h5` file would cost: its `parameters`.
+
+    Raises `Refused` unless it looks like one that this program could have written; `Failed` where no process can be
+    started. Takes half a second, and no TensorFlow.
+    """
+    return run_trial("look", path)
+
+
+def try_model(path: Path) -> dict[str, Any]:
+    """What the classifier in a `.keras` or `.h5` file is: class names, image size, parameters, accuracy or None.
+
+    Raises `Refused` where it is none, or can't be opened with what a classifier may spend; `Failed` where no process
+    can be started. Takes some ten seconds; whoever comes second waits.
+    """
+    with one_at_a_time:
+        answer = {**look_through(path), **run_trial("open", path)}
+    return checked_answer(answer, path)
+
+
+def run_trial(task: str, path: Path) -> dict[str, Any]:
+    """What the process that does a task with a file printed; raises `Refused` with what is wrong, or `Failed`."""
+    allowance = ALLOWANCES[task]
+    with tempfile.TemporaryDirectory(prefix="catdog-trial-", ignore_cleanup_errors=True) as folder:
+        output = Path(folder) / "answer.json"
+        try:
+            with output.open("wb") as file:
+                process = start(task, path.absolute(), Path(folder), file.fileno())
+        except OSError as error:
+            raise Failed(f"The process that opens a classifier could not be started ({error.strerror}).") from None
+        try:
+            code = process.wait(allowance.seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            end(process)
+        answer = read_answer(output)
+    refusal = found_in(answer, "refused", kind=str)
+    if refusal is not None:
+        raise Refused(refusal.replace(str(path.absolute()), str(path)))
+    if code != 0 or not answer:
+        raise Refused(
+            f"{path} took more than {allowance.processor_seconds} seconds of computing, {allowance.seconds} seconds by "
+            f"the clock, or {allowance.memory_bytes / 1e9:.0f} GB of memory to open, and a classifier of this program "
+            "takes less: choose another file."
+        )
+    return answer
+
+
+def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
+    """Start the process that does a task with a file, with a folder for what it writes; raises `OSError`."""
+    passed = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    homes = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "KERAS_HOME"), str(folder))
+    package_folder = str(Path(__file__).parent.parent)
+    search_path = os.pathsep.join(filter(None, [package_folder, os.environ.get("PYTHONPATH")]))
+    python = {"PYTHONPATH": search_path, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "catdog.model_trial", task, str(path)],
+        cwd=folder,
+        env={**passed, **homes, **python},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process, and whatever it has started itself."""
+    if hasattr(os, "killpg"):  # not on Windows
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def read_answer(output: Path) -> dict[str, Any]:
+    """The JSON object that a process printed; empty where it printed something else."""
+    try:
+        with output.open("rb") as file:
+            answer = json.loads(file.read(ANSWER_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def checked_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A description with the values that it must have; raises `Refused` where the process said something else."""
+    names = found_in(answer, "class_names", kind=list) or []
+    well_named = all(isinstance(name, str) and name.isprintable() and 0 < len(name) <= LONGEST_NAME for name in names)
+    if not well_named or not 2 <= len(names) <= MOST_CLASSES:
+        raise Refused(
+            f"{path} has class names that can't be shown: train with 2 to {MOST_CLASSES:,} classes "
+            f"whose names have at most {LONGEST_NAME} characters."
+        )
+    size, accuracy = found_in(answer, "image_size", kind=int), found_in(answer, "accuracy", kind=(int, float))
+    bounds = SETTINGS["image_size"].metadata
+    if size is None or not bounds["low"] <= size <= bounds["high"]:
+        raise Refused(f"{path} takes photos of an unknown size: choose a file that this program wrote.")
+    return {
+        "class_names": names,
+        "image_size": size,
+        "parameters": found_in(answer, "parameters", kind=int),
+        "accuracy": accuracy if accuracy is not None and 0 <= accuracy <= 1 else None,
+    }
+
+
+def limit_process(allowance: Allowance) -> None:
+    """Let this process be ended, or refused more, before it spends more than it may."""
+    with suppress(AttributeError):  # not on Windows
+        signal.alarm(allowance.seconds)
+    with suppress(AttributeError):  # on Linux alone
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:PROCESSORS])
+    try:
+        import resource
+    except ImportError:  # on Windows only the time is limited, by who started this
+        return
+    # Not RLIMIT_AS: TensorFlow reserves many times what it uses. macOS knows the others, and ignores RLIMIT_DATA.
+    limits = {
+        resource.RLIMIT_DATA: allowance.memory_bytes,
+        resource.RLIMIT_CPU: allowance.processor_seconds,
+        resource.RLIMIT_FSIZE: MAX_BYTES,  # Keras unpacks an archive to look for what a classifier doesn't have
+        resource.RLIMIT_NOFILE: MOST_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (most, most))
+
+
+def open_model(path: Path) -> dict[str, Any]:
+    """A classifier's description after it was loaded and asked about a black photo; raises `Refused`."""
+    import numpy as np
+
+    from catdog.classifier import load_file
+
+    classifier = load_file(path)
+    size = classifier.image_size
+    (row,) = classifier.probabilities(np.zeros((1, size, size, 3), np.uint8)).tolist()
+    if not all(0 <= number <= 1 for number in row) or not math.isclose(sum(row), 1, abs_tol=1e-3):
+        raise Refused(f"{path} gives numbers for a black photo that are no probabilities: choose another file.")
+    return {
+        "class_names": list(classifier.class_names),
+        "image_size": size,
+        "accuracy": found_in(classifier.info, "metrics", "accuracy", kind=(int, float)),
+    }
+
+
+def main(task: str, name: str) -> None:
+    """Do a task with the file of that name, with little to spend, and print what it is, or why it is refused."""
+    limit_process(ALLOWANCES[task])
+    path = Path(name)
+    # What libraries print must not get among the answer.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as console:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            answer = open_model(path) if task == "open" else {"parameters": check_model_file(path).parameters}
+        except CatdogError as error:
+            answer = {"refused": str(error)}
+        except Exception as error:  # whatever a network does when it runs for the first time
+            answer = {"refused": f"{path} can't be used as a classifier ({type(error).__name__}): choose another file."}
+        print(json.dumps(answer), file=console)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

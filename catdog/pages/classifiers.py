@@ -1,0 +1,127 @@
+"""The classifiers that a visitor can choose from, loaded once for all visitors."""
+
+import gc
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from catdog import jobs
+from catdog.bundled_files import DESCRIPTION_FILE
+from catdog.errors import CatdogError
+from catdog.figures import percent
+from catdog.json_files import found_in, read_json
+from catdog.pages.added_models import added_models, own_models
+from catdog.pages.words import name_of, plain
+from catdog.results import PREDICTIONS_FILE, answered_above, read_predictions
+from catdog.runs import INFO_FILE, KERAS_FILE
+from catdog.settings import BUNDLED
+
+MOST_CLASSIFIERS = 3  # loaded at a time, for all visitors together
+
+
+class Source(NamedTuple):
+    """A classifier that can be chosen: a run's folder, an added file or `starter`; and when it was written."""
+
+    name: str
+    changed: float
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder; None for another classifier."""
+        return Path(self.name) if self.name != BUNDLED and Path(self.name).is_dir() else None
+
+
+def choose_classifier() -> Source:
+    """Let the visitor choose: what they added last first, then the newest run, the bundled classifier last."""
+    found = dict(reversed(added_models().items()))
+    found |= {str(job.folder): name_of(job) for job in jobs.list_jobs() if job.has_classifier and not job.is_active}
+    found[BUNDLED] = "Bundled classifier"
+    name = st.selectbox(
+        "Classifier",
+        list(found),
+        format_func=lambda name: found.get(name, name),
+        help="The newest of your runs, unless you choose another; the bundled one needs no training.",
+    )
+    source = source_of(name or BUNDLED)
+    st.caption(plain(facts_of(source)))
+    return source
+
+
+def source_of(name: str) -> Source:
+    """The classifier of that name as its file is now."""
+    path = Path(name)
+    try:
+        file = path / KERAS_FILE if path.is_dir() else path
+        return Source(name, file.stat().st_mtime if name != BUNDLED else 0.0)
+    except OSError:
+        return Source(name, 0.0)
+
+
+def description_of(source: Source) -> dict[str, Any]:
+    """What its `classifier.json` says."""
+    if source.name == BUNDLED:
+        return read_json(DESCRIPTION_FILE)
+    return read_json(source.folder / INFO_FILE) if source.folder else own_models().get(source.name, {})
+
+
+def facts_of(source: Source) -> str:
+    """Its classes, how good it is, and what it is made from, in a line."""
+    info = description_of(source)
+    accuracy = found_in(info, "metrics", "accuracy", kind=float)
+    photos = found_in(info, "metrics", "photos", kind=int)
+    backbone = found_in(info, "backbone", kind=str)
+    words = [" or ".join(map(str, found_in(info, "class_names", kind=list) or []))]
+    if accuracy is not None and photos:
+        words.append(f"{percent(accuracy)} right on {photos:,} photos")
+    if backbone:
+        words.append(f"backbone {Path(backbone).name}")
+    return " · ".join(filter(None, words))
+
+
+def answered_of(source: Source) -> list[dict[str, Any]]:
+    """What each threshold would have left of the photos that the classifier was evaluated on; empty where unknown."""
+    if source.name == BUNDLED:
+        return description_of(source).get("answered", [])
+    if source.folder is None:
+        return []
+    names = found_in(description_of(source), "class_names", kind=list) or []
+    return answered_of_run(source.folder, tuple(map(str, names)), version_of(source.folder))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def answered_of_run(folder: Path, class_names: tuple[str, ...], version: int) -> list[dict[str, Any]]:
+    """The same for a run, whose predictions were written at that time."""
+    judgements = read_predictions(folder, class_names)
+    return answered_above(judgements) if judgements else []
+
+
+def version_of(folder: Path) -> int:
+    """When a run's predictions were written."""
+    try:
+        return (folder / PREDICTIONS_FILE).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def load(source: Source) -> Any:
+    """The classifier, ready to answer; shows what is wrong with it, and ends the page there, where there is none."""
+    try:
+        return load_once(source)
+    except CatdogError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        st.stop()
+
+
+@st.cache_resource(max_entries=MOST_CLASSIFIERS, show_spinner="Loading the classifier")
+def load_once(source: Source) -> Any:
+    """The classifier of a source; one whose file has changed is loaded anew."""
+    from catdog.classifier import load_classifier
+
+    gc.unfreeze()
+    classifier = load_classifier(source.name)
+    # After each run of a page Streamlit lets Keras look through all objects for garbage, which takes a quarter of a
+    # second with all that TensorFlow brings. What is there now stays; what a later classifier replaces goes then.
+    gc.collect()
+    gc.freeze()
+    return classifier

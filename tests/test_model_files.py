@@ -1,0 +1,484 @@
+"""A classifier's file from elsewhere: what is let through, what is refused, and what that costs."""
+
+import json
+import os
+import struct
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from made_models import (
+    INFO,
+    PLAN,
+    PLAN_ATTRIBUTE,
+    WEIGHTS,
+    layer_of,
+    members,
+    small_network,
+    with_plan,
+    with_weights,
+    write_members,
+    write_small,
+)
+from trained import REPOSITORY, run_python
+
+from catdog import model_files
+from catdog.errors import Refused
+from catdog.layer_costs import Unfit
+from catdog.model_files import MAX_BYTES, PLAN_BYTES, check_model_file, check_objects
+
+BOTH = pytest.mark.parametrize("ending", ["keras", "h5"])
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> dict[str, Path]:
+    """A small classifier in both formats."""
+    return write_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch) -> Path:
+    """A folder of its own for temporary files, in which the tests see what stays behind."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def refused(path: Path) -> str:
+    """The one sentence about a file that is refused; fails where something is left behind."""
+    before = sorted(path.parent.rglob("*"))
+    with pytest.raises(Refused) as raised:
+        check_model_file(path)
+    text = str(raised.value)
+    assert text.startswith(f"{path} ")
+    about = text.removeprefix(f"{path} ")
+    assert about.count(": ") == 1
+    assert ". " not in about
+    assert about.endswith(".")
+    assert about.isprintable()
+    assert len(about) < 300
+    assert sorted(path.parent.rglob("*")) == before
+    return about
+
+
+@BOTH
+def test_what_this_program_wrote_is_let_through(trained, small, ending):
+    assert check_model_file(small[ending]).parameters == small_network().count_params()
+    cost = check_model_file(trained / f"cat_dog_classifier.{ending}")
+    assert cost.parameters > 5_000_000
+
+
+@BOTH
+def test_a_foreign_classifier_of_plain_layers_is_let_through(tmp_path, ending):
+    image = keras.Input((64, 64, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2", use_bias=False)(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax", kernel_initializer="he_normal")(x))
+    model.save(tmp_path / f"model.{ending}")
+    assert check_model_file(tmp_path / f"model.{ending}").parameters >= model.count_params()
+
+
+@BOTH
+def test_a_lambda_is_refused(tmp_path, ending):
+    image = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2)(image))
+    keras.Model(image, keras.layers.Dense(2)(x)).save(tmp_path / f"model.{ending}")
+    assert "a layer of the kind 'Lambda'" in refused(tmp_path / f"model.{ending}")
+
+
+@BOTH
+def test_a_class_of_somebody_elses_is_refused(tmp_path, ending):
+    @keras.saving.register_keras_serializable(package="mine")
+    class Twice(keras.layers.Layer):
+        def call(self, x):
+            return x * 2
+
+    image = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D()(Twice()(image))
+    keras.Model(image, keras.layers.Dense(2)(x)).save(tmp_path / f"model.{ending}")
+    assert "a layer of the kind " in refused(tmp_path / f"model.{ending}")
+
+
+@BOTH
+def test_a_network_within_a_network_is_refused(tmp_path, ending):
+    image = keras.Input((64, 64, 3))
+    keras.Model(image, small_network()(image)).save(tmp_path / f"model.{ending}")
+    assert "doesn't lead from one input to one output" in refused(tmp_path / f"model.{ending}")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda plan: layer_of(plan, "sum").update(module="os"), "not Keras's own but 'os'"),
+        (lambda plan: layer_of(plan, "logits")["config"].update(units=10**9), "1000000000 for 'units'"),
+        (lambda plan: layer_of(plan, "logits")["config"].update(units=60_000, kernel_size=[9] * 9), "kernel_size"),
+        (lambda plan: layer_of(plan, "activation").update(class_name="\n<b>"), r"'\n<b>'"),
+        (lambda plan: layer_of(plan, "activation").update(class_name="x" * 10_000), "xxx..."),
+        (lambda plan: plan.update(config={}), "which layers"),
+    ],
+)
+def test_a_plan_that_is_not_a_classifiers_is_refused(small, tmp_path, ending, change, telling):
+    assert telling in refused(with_plan(small, ending, change, tmp_path / f"model.{ending}"))
+
+
+def test_what_is_no_file_or_holds_something_else_is_refused(tmp_path):
+    for name, content, telling in (
+        ("empty.h5", b"", "neither a .keras nor a .h5"),
+        ("text.keras", b"Not a model.", "neither a .keras nor a .h5"),
+        ("zip_behind.keras", b"text" + zipped(), "neither a .keras nor a .h5"),
+        ("hdf.h5", b"\x89HDF\r\n\x1a\n", "no .h5 file, or a damaged one"),
+        ("zip.keras", b"PK\x03\x04" + bytes(100), "no .keras file, or a damaged one"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert telling in refused(tmp_path / name)
+    (tmp_path / "folder.keras").mkdir()
+    os.mkfifo(tmp_path / "pipe.h5")
+    for name in ("folder.keras", "pipe.h5"):
+        assert "is not a file" in refused(tmp_path / name)
+    assert "No such file" in refused(tmp_path / "nowhere.h5")
+
+
+def zipped() -> bytes:
+    """The content of some zip archive."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("cat.jpg", b"no photo")
+        file.seek(0)
+        return file.read()
+
+
+@pytest.mark.parametrize(("holds", "called"), [("keras", "h5"), ("h5", "keras"), ("keras", "zip"), ("h5", "KERAS")])
+def test_a_wrong_ending_is_refused_with_the_right_one(small, tmp_path, holds, called):
+    path = tmp_path / f"model.{called}"
+    path.write_bytes(small[holds].read_bytes())
+    assert f"let its name end in .{holds}." in refused(path)
+
+
+@BOTH
+def test_a_file_that_is_cut_off_is_refused(small, tmp_path, ending):
+    content = small[ending].read_bytes()
+    for tenth in range(10):
+        path = tmp_path / f"model.{ending}"
+        path.write_bytes(content[: len(content) * tenth // 10])
+        assert "damaged" in refused(path) or tenth == 0
+    path.write_bytes(content[:-1])
+    refused(path)
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "photos.keras"
+    path.write_bytes(zipped())
+    assert "holds 'cat.jpg', which no classifier of this program does" in refused(path)
+    assert f"a zip archive without {PLAN}" in refused(write_members(path, {"metadata.json": b"{}"}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["/etc/passwd", "../config.json", "a/../../x", "assets/x", "config.json ", "CONFIG.JSON", "C:\\x", "x\x00y", ""],
+)
+def test_members_of_another_name_are_refused(small, tmp_path, name):
+    path = write_members(tmp_path / "model.keras", members(small["keras"]) | {name: b"x"})
+    assert "which no classifier of this program does" in refused(path)
+
+
+def changed_entries(small: dict[str, Path], path: Path, **attributes) -> Path:
+    """The small `.keras` file with other attributes of the plan's entry."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members(small["keras"]).items():
+            entry = zipfile.ZipInfo(name)
+            archive.writestr(entry, data)
+            if name == PLAN:
+                for key, value in attributes.items():
+                    setattr(entry, key, value)
+    return path
+
+
+def test_links_passwords_and_unusual_ways_to_pack_are_refused(small, tmp_path):
+    path = tmp_path / "model.keras"
+    assert "link" in refused(changed_entries(small, path, external_attr=0o120777 << 16))
+    assert "password" in refused(changed_entries(small, path, flag_bits=1))
+    for compression in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        assert "unusual" in refused(write_members(path, members(small["keras"]), compression))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused(small, tmp_path):
+    path = write_members(tmp_path / "model.keras", members(small["keras"]))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(PLAN, "{}")
+    assert "two things of the same name" in refused(path)
+
+
+def test_sizes_that_lie_are_refused(small, tmp_path):
+    path = write_members(tmp_path / "model.keras", members(small["keras"]), zipfile.ZIP_DEFLATED)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02", 0, content.rindex(PLAN.encode()))
+    for size in (1, 1_900_000):
+        content[at + 24 : at + 28] = struct.pack("<I", size)
+        path.write_bytes(content)
+        refused(path)
+
+
+@BOTH
+def test_absurdly_nested_json_is_refused(small, tmp_path, ending):
+    path = tmp_path / f"model.{ending}"
+    for text in ("[" * 900_000, '{"config":' * 90_000, "[" * 900 + "]" * 900, "1" * 1_000_000, "NaN", "\ud800"):
+        content = text.encode("utf-8", "surrogatepass")
+        if ending == "keras":
+            write_members(path, members(small["keras"]) | {PLAN: content})
+        else:
+            with_weights(small, "h5", lambda file, text=content: file.attrs.update({PLAN_ATTRIBUTE: text}), path)
+        refused(path)
+
+
+@BOTH
+def test_a_plan_that_is_too_long_is_refused(small, tmp_path, ending):
+    path = with_plan(small, ending, lambda plan: plan.update(more="x" * PLAN_BYTES), tmp_path / f"model.{ending}")
+    assert ("too much" if ending == "keras" else "too long") in refused(path)
+
+
+def test_a_description_that_is_no_object_says_no_size(small, tmp_path):
+    for text in ("[1]", "5", '{"image_size": 100000}', '{"image_size": true}'):
+        path = write_members(tmp_path / "model.keras", members(small["keras"]) | {"classifier.json": text.encode()})
+        assert check_model_file(path).operations > check_model_file(small["keras"]).operations  # of the usual 224
+    assert json.loads(members(small["keras"])["classifier.json"]) == INFO
+
+
+def external_link(file: h5py.File) -> None:
+    file["other"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def soft_link(file: h5py.File) -> None:
+    file["other"] = h5py.SoftLink("/nowhere")
+
+
+def external_array(file: h5py.File) -> None:
+    file.create_dataset("other", (10,), "f4", external=[("/etc/passwd", 0, 40)])
+
+
+def virtual_array(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((10,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (10,))
+    file.create_virtual_dataset("other", layout)
+
+
+def unwritten_array(file: h5py.File) -> None:
+    file.create_dataset("other", (10**10,), "f4")
+
+
+def array_beyond_64_bits(file: h5py.File) -> None:
+    file.create_dataset("other", (1 << 31, 1 << 31, 1), "f4", chunks=(1, 1, 1))
+
+
+def packed_array(file: h5py.File) -> None:
+    file.create_dataset("other", data=np.zeros(1_000_000, "f4"), compression="gzip")
+
+
+def filled_array(file: h5py.File) -> None:
+    file.create_dataset("other", (10**9,), "f4", chunks=(1_000_000,), fillvalue=1)
+
+
+def texts(file: h5py.File) -> None:
+    file.create_dataset("other", data=["x"], dtype=h5py.string_dtype())
+
+
+def compound(file: h5py.File) -> None:
+    file.create_dataset("other", (1,), np.dtype([("x", "f4")]))
+
+
+def nothing_in_it(file: h5py.File) -> None:
+    file["other"] = h5py.Empty("f4")
+
+
+def named_type(file: h5py.File) -> None:
+    file["other"] = np.dtype("f4")
+
+
+def circle(file: h5py.File) -> None:
+    file.create_group("other")["again"] = file["/"]
+
+
+def second_name(file: h5py.File) -> None:
+    file["other"] = file.create_dataset("one", data=[1.0])
+
+
+def deep_groups(file: h5py.File) -> None:
+    file.create_group("/".join("x" * 50))
+
+
+def large_attribute(file: h5py.File) -> None:
+    file.attrs["other"] = np.zeros(5_000, "f8")
+
+
+def many_attributes(file: h5py.File) -> None:
+    file.create_group("other").attrs.update({str(number): number for number in range(30)})
+
+
+def references(file: h5py.File) -> None:
+    file.attrs["other"] = file.ref
+
+
+CHANGES = {
+    external_link: "leads elsewhere, 'other'",
+    soft_link: "leads elsewhere, 'other'",
+    external_array: "lie in another file, '/other'",
+    virtual_array: "lie in another file, '/other'",
+    unwritten_array: "declares an array of 40,000 MB that isn't in it, '/other'",
+    array_beyond_64_bits: "a compressed array, '/other'",
+    packed_array: "a compressed array, '/other'",
+    filled_array: "a compressed array, '/other'",
+    texts: "something else than numbers, '/other'",
+    compound: "something else than numbers, '/other'",
+    nothing_in_it: "something else than numbers, '/other'",
+    named_type: "neither a group nor an array",
+    circle: "goes by two names",
+    second_name: "goes by two names",
+    deep_groups: "too deep in each other",
+    large_attribute: "too large, 'other'",
+    many_attributes: "more than 16 attributes, '/other'",
+    references: "neither text nor numbers, 'other'",
+}
+
+
+@BOTH
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_weights_are_not_is_refused(small, tmp_path, ending, change):
+    path = with_weights(small, ending, change, tmp_path / f"model.{ending}")
+    assert CHANGES[change] in refused(path)
+
+
+@BOTH
+def test_groups_and_arrays_without_end_are_refused(small, tmp_path, monkeypatch, ending):
+    monkeypatch.setattr(model_files, "MOST_OBJECTS", 140)
+    path = tmp_path / f"model.{ending}"
+    with_weights(small, ending, lambda file: [file.create_group(f"g{number}") for number in range(150)], path)
+    assert "more than 140 groups and arrays" in refused(path)
+
+
+def test_arrays_that_are_too_large_together_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(model_files, "MAX_BYTES", 1_500_000)
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        for name in "abc":
+            file.create_dataset(name, data=np.ones(60_000))
+        check_objects(file)
+        file.create_dataset("d", data=np.ones(60_000))
+        with pytest.raises(Unfit, match="arrays of more than 2 MB"):
+            check_objects(file)
+
+
+@BOTH
+def test_weights_without_a_network_are_refused(small, tmp_path, ending):
+    path = tmp_path / f"model.{ending}"
+    if ending == "keras":
+        content = members(small["keras"])
+        del content[PLAN]
+        assert f"without {PLAN}" in refused(write_members(path, content))
+        write_members(path, {PLAN: b"{}", "metadata.json": b"{}"})
+        assert f"without {WEIGHTS}" in refused(path)
+    else:
+        with_weights(small, "h5", lambda file: file.attrs.pop(PLAN_ATTRIBUTE), path)
+        assert "weights without the network" in refused(path)
+
+
+@pytest.mark.parametrize("value", [["{}", "{}"], 5, np.void(b"{}")])
+def test_a_plan_that_is_no_text_is_refused(small, tmp_path, value):
+    def change(file: h5py.File) -> None:
+        del file.attrs[PLAN_ATTRIBUTE]
+        file.attrs[PLAN_ATTRIBUTE] = value
+
+    assert "is no text" in refused(with_weights(small, "h5", change, tmp_path / "model.h5"))
+
+
+# What costs most to refuse: each would take hundreds of megabytes or more if somebody just read it.
+def too_large(small: dict[str, Path], path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(b"\x89HDF\r\n\x1a\n")
+        file.truncate(MAX_BYTES + 1_000_000)
+
+
+def weights_bomb(small: dict[str, Path], path: Path) -> None:
+    write_members(path, members(small["keras"]) | {WEIGHTS: bytes(290_000_000)}, zipfile.ZIP_DEFLATED)
+
+
+def plan_bomb(small: dict[str, Path], path: Path) -> None:
+    write_members(path, members(small["keras"]) | {PLAN: b" " * 200_000_000}, zipfile.ZIP_DEFLATED)
+
+
+def million_members(small: dict[str, Path], path: Path) -> None:
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 4) + bytes(16) + b"name"
+    table = entry * 1_000_000
+    end = b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, 65535, 65535, len(table), 4, 0)
+    path.write_bytes(b"PK\x03\x04" + table + end)
+
+
+def long_names(small: dict[str, Path], path: Path) -> None:
+    """A thousand attributes' texts that are one text of a megabyte in the file, pointed at a thousand times."""
+    name = b"n" * 1_000_000
+
+    def change(file: h5py.File) -> None:
+        group = file["model_weights"]
+        del group.attrs["layer_names"]
+        group.attrs["layer_names"] = np.array([name] + [b"short"] * 999, dtype=h5py.string_dtype())
+
+    with_weights(small, "h5", change, path)
+    content = path.read_bytes()
+    # Where a text lies: its length, the address of its heap, its number there.
+    heap = content.rindex(b"GCOL", 0, content.index(name))
+    pointer = struct.pack("<IQ", len(name), heap)
+    at = content.index(pointer)
+    path.write_bytes(content[:at] + content[at : at + 16] * 1_000 + content[at + 16_000 :])
+
+
+def unwritten(small: dict[str, Path], path: Path) -> None:
+    with_weights(small, "h5", unwritten_array, path)
+
+
+def flat_json(small: dict[str, Path], path: Path) -> None:
+    write_members(path, members(small["keras"]) | {PLAN: b"[" + b"[]," * 660_000 + b"1]"})
+
+
+HEAVY = [
+    (too_large, ".h5"),
+    (weights_bomb, ".keras"),
+    (plan_bomb, ".keras"),
+    (million_members, ".keras"),
+    (long_names, ".h5"),
+    (unwritten, ".h5"),
+    (flat_json, ".keras"),
+]
+PEAK = """
+import sys
+from pathlib import Path
+from catdog.errors import Refused
+from catdog.model_files import check_model_file
+
+def peak():
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+check_model_file(Path(sys.argv[1]))
+before = peak()
+try:
+    check_model_file(Path(sys.argv[2]))
+except Refused as error:
+    print(peak() - before, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="tells its peak of memory on Linux alone")
+@pytest.mark.parametrize(("write", "ending"), HEAVY, ids=[write.__name__ for write, _ in HEAVY])
+def test_what_would_cost_much_to_read_costs_little_to_refuse(small, tmp_path, write, ending):
+    path = tmp_path / f"heavy{ending}"
+    write(small, path)
+    done = run_python("-c", PEAK, str(small["h5"]), str(path), cwd=REPOSITORY)
+    grown, _, sentence = done.stdout.partition(" ")
+    assert sentence.startswith(f"{path} "), done.stderr
+    assert int(grown) < 60_000_000, sentence
+    assert set(tmp_path.iterdir()) == {tmp_path / "temporary", path}
