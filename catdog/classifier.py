@@ -323,7 +323,8 @@ def check_info(model: keras.Model, info: dict[str, Any], path: Path) -> dict[str
     if len(shape) != 2 or (shape[1] or 0) < 2:
         raise Refused(f"{path} is not a classifier: its output is not one probability per class.")
     names = info.get("class_names") or [f"class {number}" for number in range(1, shape[1] + 1)]
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+    shown = isinstance(names, list) and all(isinstance(name, str) and name == one_line(name) for name in names)
+    if not shown or not all(names):
         raise Refused(f"The classifier.json of {path} is damaged: its class names are not a list of names.")
     if len(names) != shape[1] or len(set(names)) != len(names):
         raise Refused(f"{path} has {shape[1]} outputs, but its classifier.json names {len(set(names))} classes.")

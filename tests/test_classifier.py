@@ -163,6 +163,7 @@ def test_names_that_contradict_the_model_are_refused(tmp_path):
         ({"class_names": 5}, "not a list of names"),
         ({"class_names": "ab"}, "not a list of names"),
         ({"class_names": ["cats", ""]}, "not a list of names"),
+        ({"class_names": ["cats", "\x1b[2Jdogs"]}, "not a list of names"),
         ({"class_names": ["cats", "cats"]}, "names 1 classes"),
         ({"image_size": "x"}, "Image size must be"),
         ({"image_size": -5}, "Image size must be"),

@@ -8,7 +8,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from catdog.pages.answer_view import ALL, UNREADABLE, WRONG, as_csv, as_zip, free_name, group, safe_name, verdict_line
+from catdog.pages.answer_view import (
+    ALL,
+    UNREADABLE,
+    WRONG,
+    as_csv,
+    as_zip,
+    free_name,
+    group,
+    safe_name,
+    table_row,
+    verdict_line,
+)
 from catdog.pages.answer_why import reasons
 from catdog.pages.answers import Answer, answer_of
 from catdog.result_charts import threshold_chart
@@ -91,6 +102,20 @@ def test_names_that_differ_by_case_alone_are_told_apart():
         "cats/A (2).JPG",
         "cats/a (3).jpg",
     ]
+
+
+def test_a_row_of_the_table_has_no_formula_and_no_column_of_a_class_hides_another():
+    names = ("Name", "=1+1")
+    strange = Answer("1", "@SUM(1).jpg", None, "=1+1", {"Name": 0.1, "=1+1": 0.9}, None, None, (), None, None, "")
+    row = table_row(strange, None, names, 0.8)
+    assert row == {
+        "Photo": None,
+        "Name": "'@SUM(1).jpg",
+        "Verdict": "'=1+1",
+        "probability_Name": 0.1,
+        "probability_=1+1": 0.9,
+        "Likeness": None,
+    }
 
 
 def test_what_people_name_is_no_markup():

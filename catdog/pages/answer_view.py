@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from catdog.charts import class_colours
-from catdog.csv_files import answers_writer
+from catdog.csv_files import answers_writer, disarmed
 from catdog.figures import percent
 from catdog.heatmaps import draw_map
 from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
@@ -156,17 +156,11 @@ def show_table(
     """A row for each photo; returns the one that was selected."""
     pictures = work_ahead(lambda answer: table_picture(answer, uploads), shown)
     rows = [
-        {
-            "Photo": picture,
-            "Name": answer.name,
-            "Verdict": answer.verdict(unsure_below) or answer.reason,
-            **{name: answer.probabilities[name] if answer.probabilities else None for name in class_names},
-            "Likeness": answer.similarity,
-        }
-        for answer, picture in zip(shown, pictures, strict=True)
+        table_row(answer, picture, class_names, unsure_below) for answer, picture in zip(shown, pictures, strict=True)
     ]
     columns = {
-        name: st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="percent") for name in class_names
+        f"probability_{name}": st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="percent")
+        for name in class_names
     }
     columns["Photo"] = st.column_config.ImageColumn("", width="small")
     columns["Likeness"] = st.column_config.NumberColumn(
@@ -182,6 +176,21 @@ def show_table(
     )
     places = found.selection.rows
     return shown[places[0]] if places and places[0] < len(shown) and not shown[places[0]].reason else None
+
+
+def table_row(
+    answer: Answer, picture: str | None, class_names: Sequence[str], unsure_below: float
+) -> dict[str, str | float | None]:
+    """What the table shows of a photo; visitors take it along as CSV as well, in which no name may be a formula."""
+    probabilities = answer.probabilities or {}
+    return {
+        "Photo": picture,
+        "Name": disarmed(answer.name),
+        "Verdict": disarmed(answer.verdict(unsure_below) or answer.reason or ""),
+        # A class may have the name of another column.
+        **{f"probability_{name}": probabilities.get(name) for name in class_names},
+        "Likeness": answer.similarity,
+    }
 
 
 def table_picture(answer: Answer, uploads: Mapping[str, Any]) -> str | None:
