@@ -127,7 +127,14 @@ def build_parser() -> Parser:
         prog="python -m catdog", description="Train cat-or-dog classifiers, and use them.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    add_training_commands(commands)
+    add_classifier_commands(commands)
+    add_side_commands(commands)
+    return parser
 
+
+def add_training_commands(commands: Any) -> None:
+    """Add what trains, and what tells of training before it."""
     train = commands.add_parser("train", help="train a classifier on a folder of photos", allow_abbrev=False)
     train.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
     add_train_arguments(train)
@@ -140,6 +147,9 @@ def build_parser() -> Parser:
     work = commands.add_parser("work", help="do the work of a run that a page has made", allow_abbrev=False)
     work.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
 
+
+def add_classifier_commands(commands: Any) -> None:
+    """Add what uses a trained classifier: to classify, to judge it, to hand it on."""
     classify = commands.add_parser("classify", help="say what is on photos", allow_abbrev=False)
     classify.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
     classify.add_argument(
@@ -167,13 +177,6 @@ def build_parser() -> Parser:
     report.add_argument("--out", metavar="FILE", help=f"The HTML file to write; default: {HTML_FILE} in RUN_DIR.")
     report.add_argument("--json", action="store_true", help="Print the report as one JSON object.")
 
-    check = commands.add_parser(
-        "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
-    )
-    check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
-    add_corrections(check)
-    check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
-
     export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)
     export.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
     kinds = ". ".join(f"{name}: {each.purpose}" for name, each in FORMATS.items())
@@ -183,6 +186,16 @@ def build_parser() -> Parser:
     help_text = f"What to write to; must be absent. Default, in the order of the formats: {names}"
     export.add_argument("--out", metavar="FILE", help=help_text)
     export.add_argument("--json", action="store_true", help="Print what was written as one JSON object.")
+
+
+def add_side_commands(commands: Any) -> None:
+    """Add what looks after photos, and after what is kept of them."""
+    check = commands.add_parser(
+        "check", help="say what is in a folder of photos and what is wrong with it", allow_abbrev=False
+    )
+    check.add_argument("data", metavar="DATA", help=SETTINGS["data"].metadata["help"])
+    add_corrections(check)
+    check.add_argument("--json", action="store_true", help="Print it as one JSON object.")
 
     samples = commands.add_parser("samples", help="make or fetch photos to start with", allow_abbrev=False)
     samples.add_argument("kind", choices=("drawings", "tutorial"), help="Practice drawings, or the tutorials' photos.")
@@ -194,7 +207,6 @@ def build_parser() -> Parser:
     )
     cache.add_argument("--clear", action="store_true", help="Remove all of it.")
     cache.add_argument("--json", action="store_true", help="Print it as one JSON object.")
-    return parser
 
 
 def build_script_parser() -> Parser:

@@ -9,14 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.backbone import STARTER_FILE
+from catdog.bundled_files import NOTICE_FILE
 from catdog.classifier import RESIZE, Classifier, save_h5, save_keras
 from catdog.folded import fold
 from catdog.json_files import write_json
 from catdog.runs import INFO_FILE
 from catdog.settings import BUNDLED
 
-NOTICE_FILE = STARTER_FILE.with_name("NOTICE.md")
 # The smallest weight arrays, which together are this share of all, stay float32 in a quantized export. They are the
 # first stages', to whose rounding probabilities are most sensitive. On 200 photos the bundled classifier's differ by
 # at most 0.013 instead of 0.091, in a file of 7.3 MB instead of 6.1 MB; an ImageNet one's by 0.016 instead of 0.132,

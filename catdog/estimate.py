@@ -13,6 +13,7 @@ from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
 from catdog.json_files import write_json
+from catdog.novelty import MOST_PASSED_AGAIN
 from catdog.runs import Run, read_config
 from catdog.settings import OF_THE_PHOTOS, TrainConfig
 from catdog.shelves import RECORD, size_of
@@ -100,6 +101,9 @@ def expected(measurement: dict[str, Any], config: TrainConfig) -> Expectation | 
             parts["fine-tuning"] = phase_seconds(seconds["fine-tune"], config.fine_tune_epochs, photos)
         labels = seconds["label"] * (photos["train"] + photos["validation"])
         parts["end"] = seconds["end"] + labels + seconds["test_photo"] * photos.get("test", 0)
+        if fine_tunes and config.freeze_depth != "conv5":
+            again = sum(min(photos[split], most) for split, most in MOST_PASSED_AGAIN.items())
+            parts["end"] += seconds["fine-tune"]["validation_photo"] * again
         return Expectation({name: float(part) for name, part in parts.items()}, memory_bytes(measurement, fine_tunes))
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

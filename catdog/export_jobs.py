@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catdog import jobs, trials
+from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
 from catdog.folders import cache_folder
@@ -20,7 +21,6 @@ from catdog.runs import KERAS_FILE, Run
 from catdog.settings import BUNDLED, TrainConfig
 
 EXPORTS_FOLDER = "exports"
-BUNDLED_FILE = Path(__file__).parent / "weights" / "starter_classifier.json"
 COMPARED = {
     "photos_compared": int,
     "largest_difference": float,
@@ -59,7 +59,7 @@ class Wanted:
     @property
     def classifier(self) -> Path:
         """The file that it is made from, as far as it tells when that has changed."""
-        return BUNDLED_FILE if self.source == BUNDLED else Path(self.source) / KERAS_FILE
+        return DESCRIPTION_FILE if self.source == BUNDLED else Path(self.source) / KERAS_FILE
 
 
 def find_export(wanted: Wanted) -> Export | None:

@@ -8,12 +8,9 @@ from catdog.activations import NETWORK_BATCH, Extracted, PhotoPixels, Source, in
 from catdog.backbone import set_trainable, stage_ends
 from catdog.folded import fold
 from catdog.learning import Learning, Phase
-from catdog.novelty import MOST_PHOTOS, NEIGHBOURS, Reference, spread_evenly, unit, with_limit
+from catdog.novelty import MOST_PASSED_AGAIN, MOST_PHOTOS, NEIGHBOURS, Reference, spread_evenly, unit, with_limit
 from catdog.photo_sets import labels_of
 from catdog.preparation import Setup
-
-# Where the last stages have learned, photos must go through them once more for the features that they now have.
-MOST_PASSED_AGAIN = {"train": 1_000, "validation": 500}
 
 
 def head_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:

@@ -23,12 +23,13 @@ from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
 from catdog.learning import Learning
 from catdog.outcome import evaluate, find_wrong_labels, save, write_page
+from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photo_sets import find_photo_set, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
 from catdog.runs import Run
 from catdog.settings import TrainConfig
 from catdog.shelves import shelves_folder
-from catdog.training import fine_tune_phase, head_phase, prepare_extraction
+from catdog.training import prepare_extraction
 
 # How long each part of the small run goes on, once it is warm.
 FEATURES_SECONDS = 1.5
@@ -148,7 +149,9 @@ def measure(
         ending = time.monotonic()
         learning.put_back_best(setup.model)
         setup.run.write_config(config)
-        save(setup, extracted, evaluate(replace_test(setup), extracted, learning))
+        report = evaluate(replace_test(setup), extracted, learning)
+        find_reference(setup, extracted, learning)
+        save(setup, extracted, report)
         write_page(setup.run)
         seconds["end"] = test_seconds + time.monotonic() - ending
     pooled_bytes = 4 * setup.model.get_layer("pooled").output.shape[-1]

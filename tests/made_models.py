@@ -2,6 +2,7 @@
 
 import io
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import h5py
 import keras
+import pytest
 
 from catdog.classifier import build_classifier, describe_classifier, save_h5, save_keras
 
@@ -37,6 +39,22 @@ def write_small(folder: Path) -> dict[str, Path]:
     save_keras(small_network(), INFO, paths["keras"])
     save_h5(small_network(), INFO, paths["h5"])
     return paths
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> dict[str, Path]:
+    """A small classifier in both formats."""
+    return write_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch) -> Path:
+    """A folder of its own for temporary files, of which none may stay behind."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
 
 
 def members(path: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from made_models import write_small
+from made_models import small
 from streamlit.testing.v1 import AppTest
 from test_pages import button, texts
 from trained import REPOSITORY, run_python
@@ -22,10 +22,7 @@ st.json(added_models())
 """
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> dict[str, Path]:
-    """A small classifier in both formats."""
-    return write_small(tmp_path_factory.mktemp("small"))
+__all__ = ["small"]
 
 
 @pytest.fixture

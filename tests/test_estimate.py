@@ -76,11 +76,18 @@ def test_the_whole_follows_from_its_parts(measurement):
             "features": 0.5 + 0.001 * (300 + 150) + 2.0 + 100 * 0.01 + 1.0 + 50 * 0.02,
             "head": 0.2 + 10 * (200 * 0.0001 + 100 * 0.0001 + 0.01),
             "fine-tuning": 1.0 + 3 * (200 * 0.01 + 100 * 0.002 + 0.5),
-            "end": 2.0 + 300 * 0.01 + 20 * 0.1,
+            # Labels of all, test photos, and all once more through what has learned.
+            "end": 2.0 + 300 * 0.01 + 20 * 0.1 + 300 * 0.002,
         }
     )
     assert found.seconds == pytest.approx(sum(found.parts.values()))
     assert found.size_bytes == 900 + 2 * 200 + 100
+
+
+def test_no_more_photos_go_through_the_tail_again_than_do(measurement):
+    many = measurement | {"photos": {"train": 20_000, "validation": 10_000}}
+    found = expected(many, CONFIG)
+    assert found.parts["end"] == pytest.approx(2.0 + 30_000 * 0.01 + 1_500 * 0.002)
 
 
 def test_other_epochs_and_rates_need_no_new_measurement(measurement):
@@ -91,6 +98,7 @@ def test_other_epochs_and_rates_need_no_new_measurement(measurement):
     assert more.parts["features"] == before["features"]
     head_alone = expected(measurement, with_settings(fine_tune_epochs=0, freeze_depth="none"))
     assert "fine-tuning" not in head_alone.parts
+    assert head_alone.parts["end"] == pytest.approx(before["end"] - 300 * 0.002)
     assert head_alone.size_bytes == 500 + 2 * 200 + 100
 
 

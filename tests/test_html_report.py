@@ -192,7 +192,9 @@ def test_all_charts_are_drawn_and_described(run):
 
 
 def test_nothing_on_the_page_runs_or_comes_from_elsewhere(run):
-    is_harmless(page_of(run))
+    page = page_of(run)
+    assert sum(map(len, page.pictures.values())) > 0
+    is_harmless(page)
 
 
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path):

@@ -19,11 +19,12 @@ from made_models import (
     WEIGHTS,
     layer_of,
     members,
+    small,
     small_network,
+    temporary,
     with_plan,
     with_weights,
     write_members,
-    write_small,
 )
 from trained import REPOSITORY, run_python
 
@@ -32,22 +33,9 @@ from catdog.errors import Refused
 from catdog.layer_costs import Unfit
 from catdog.model_files import MAX_BYTES, PLAN_BYTES, check_model_file, check_objects
 
+__all__ = ["small", "temporary"]
+
 BOTH = pytest.mark.parametrize("ending", ["keras", "h5"])
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> dict[str, Path]:
-    """A small classifier in both formats."""
-    return write_small(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch) -> Path:
-    """A folder of its own for temporary files, in which the tests see what stays behind."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 def refused(path: Path) -> str:
@@ -220,10 +208,10 @@ def test_sizes_that_lie_are_refused(small, tmp_path):
     path = write_members(tmp_path / "model.keras", members(small["keras"]), zipfile.ZIP_DEFLATED)
     content = bytearray(path.read_bytes())
     at = content.rindex(b"PK\x01\x02", 0, content.rindex(PLAN.encode()))
-    for size in (1, 1_900_000):
+    for size, telling in ((1, "a damaged one"), (1_900_000, "unpacks to 2 MB")):
         content[at + 24 : at + 28] = struct.pack("<I", size)
         path.write_bytes(content)
-        refused(path)
+        assert telling in refused(path)
 
 
 @BOTH
@@ -235,7 +223,8 @@ def test_absurdly_nested_json_is_refused(small, tmp_path, ending):
             write_members(path, members(small["keras"]) | {PLAN: content})
         else:
             with_weights(small, "h5", lambda file, text=content: file.attrs.update({PLAN_ATTRIBUTE: text}), path)
-        refused(path)
+        about = refused(path)
+        assert any(telling in about for telling in ("a damaged one", "of the kind None", "in an unknown way"))
 
 
 @BOTH
@@ -455,6 +444,7 @@ HEAVY = [
 ]
 PEAK = """
 import sys
+import tempfile
 from pathlib import Path
 from catdog.errors import Refused
 from catdog.model_files import check_model_file

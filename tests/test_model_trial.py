@@ -3,13 +3,12 @@
 import json
 import shlex
 import sys
-import tempfile
 from pathlib import Path
 
 import h5py
 import keras
 import pytest
-from made_models import INFO, small_network, with_weights, write_small
+from made_models import INFO, small, small_network, temporary, with_weights
 from trained import REPOSITORY, run_python
 
 from catdog import classifier
@@ -18,21 +17,7 @@ from catdog.drawings import draw_photo_set
 from catdog.errors import Failed, Refused
 from catdog.model_trial import ALLOWANCES, Allowance, look_through, try_model
 
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory) -> dict[str, Path]:
-    """A small classifier in both formats."""
-    return write_small(tmp_path_factory.mktemp("small"))
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch) -> Path:
-    """A folder of its own for temporary files, of which none may stay behind."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
+__all__ = ["small", "temporary"]
 
 
 def refused(path: Path) -> str:

@@ -128,31 +128,44 @@ def test_a_layer_built_for_more_than_it_gets_is_refused(small):
     assert "built for another shape" in refused(plan)
 
 
-def test_a_network_that_is_no_chain_of_its_layers_is_refused(small):
-    for change in (
-        lambda plan: plan["config"]["layers"].reverse(),
-        lambda plan: plan["config"]["layers"].pop(3),
-        lambda plan: plan["config"]["layers"].append(plan["config"]["layers"][3]),
-        lambda plan: plan["config"].update(layers=[]),
-        lambda plan: plan["config"].update(layers=[5]),
-        lambda plan: plan["config"].update(output_layers=[["nowhere", 0, 0]]),
-        lambda plan: plan["config"].update(output_layers=[]),
-        lambda plan: plan["config"].update(input_layers=[["image", 0, 0], ["image", 0, 0]]),
-        lambda plan: plan["config"].update(extra=1),
-        lambda plan: plan.update(class_name="Sequential"),
-        lambda plan: plan.update(module="os"),
-        lambda plan: plan.update(registered_name="mine>Functional"),
-        lambda plan: layer_of(plan, "sum")["inbound_nodes"].clear(),
+NO_PATH, NO_LAYERS, STRANGE_CALL = "from one input to one output", "which layers its network has", "isn't called as"
+NO_CHAIN = [
+    (lambda plan: plan["config"]["layers"].reverse(), NO_PATH),
+    (lambda plan: plan["config"]["layers"].pop(3), "don't follow one another, at 'normalization'"),
+    (lambda plan: plan["config"]["layers"].append(plan["config"]["layers"][3]), "at 'convolution'"),
+    (lambda plan: plan["config"].update(layers=[]), NO_LAYERS),
+    (lambda plan: plan["config"].update(layers=[5]), NO_LAYERS),
+    (lambda plan: plan["config"].update(output_layers=[["nowhere", 0, 0]]), "it doesn't have, 'nowhere'"),
+    (lambda plan: plan["config"].update(output_layers=[]), NO_PATH),
+    (lambda plan: plan["config"].update(input_layers=[["image", 0, 0], ["image", 0, 0]]), NO_PATH),
+    (lambda plan: plan["config"].update(extra=1), NO_LAYERS),
+    (lambda plan: plan.update(class_name="Sequential"), "of the kind 'Sequential'"),
+    (lambda plan: plan.update(module="os"), "of the kind 'Functional'"),
+    (lambda plan: plan.update(registered_name="mine>Functional"), "of the kind 'Functional'"),
+    (lambda plan: layer_of(plan, "sum")["inbound_nodes"].clear(), STRANGE_CALL),
+    (
         lambda plan: layer_of(plan, "sum")["inbound_nodes"][0]["kwargs"].update(x={"class_name": "__lambda__"}),
+        STRANGE_CALL,
+    ),
+    (
         lambda plan: layer_of(plan, "sum")["inbound_nodes"][0]["args"][0].append({"class_name": "__numpy__"}),
-        lambda plan: layer_of(plan, "sum").update(inbound_nodes=[["activation", 0, 0, {}]]),
-        lambda plan: layer_of(plan, "sum").update(shared_object_id=1),
-    ):
-        plan = copy.deepcopy(small)
-        change(plan)
-        refused(plan)
-    for nothing in (None, [], "x", {}, {"class_name": "Functional"}, {"class_name": "Functional", "config": []}):
-        refused(nothing)
+        STRANGE_CALL,
+    ),
+    (lambda plan: layer_of(plan, "sum").update(inbound_nodes=[["activation", 0, 0, {}]]), STRANGE_CALL),
+    (lambda plan: layer_of(plan, "sum").update(shared_object_id=1), "described in an unknown way"),
+]
+
+
+@pytest.mark.parametrize(("change", "telling"), NO_CHAIN)
+def test_a_network_that_is_no_chain_of_its_layers_is_refused(small, change, telling):
+    plan = copy.deepcopy(small)
+    change(plan)
+    assert telling in refused(plan)
+
+
+@pytest.mark.parametrize("nothing", [None, [], "x", {}, {"class_name": "Functional"}])
+def test_what_is_no_plan_is_refused(nothing):
+    assert "of the kind None" in refused(nothing) or NO_LAYERS in refused(nothing)
 
 
 @pytest.mark.parametrize(

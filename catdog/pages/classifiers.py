@@ -12,8 +12,9 @@ from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.json_files import found_in, read_json
 from catdog.pages.added_models import added_models, own_models
+from catdog.pages.result_pictures import version_of
 from catdog.pages.words import name_of, plain
-from catdog.results import PREDICTIONS_FILE, answered_above, read_predictions
+from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED
 
@@ -91,17 +92,9 @@ def answered_of(source: Source) -> list[dict[str, Any]]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def answered_of_run(folder: Path, class_names: tuple[str, ...], version: int) -> list[dict[str, Any]]:
-    """The same for a run, whose predictions were written at that time."""
+    """The same for a run, whose result was written at that time."""
     judgements = read_predictions(folder, class_names)
     return answered_above(judgements) if judgements else []
-
-
-def version_of(folder: Path) -> int:
-    """When a run's predictions were written."""
-    try:
-        return (folder / PREDICTIONS_FILE).stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def load(source: Source) -> Any:
