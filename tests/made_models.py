@@ -13,6 +13,8 @@ import keras
 import pytest
 
 from catdog.classifier import build_classifier, describe_classifier, save_h5, save_keras
+from catdog.errors import Refused
+from catdog.model_files import check_model_file
 
 PLAN, WEIGHTS = "config.json", "model.weights.h5"
 PLAN_ATTRIBUTE = "model_config"
@@ -107,3 +109,24 @@ def layer_of(plan: dict[str, Any], name: str) -> dict[str, Any]:
     """The layer of that name in a plan."""
     (found,) = [layer for layer in plan["config"]["layers"] if layer["name"] == name]
     return found
+
+
+def refused(path: Path) -> str:
+    """The one sentence about a file that is refused; fails where something is left behind."""
+    before = sorted(path.parent.rglob("*"))
+    with pytest.raises(Refused) as raised:
+        check_model_file(path)
+    text = str(raised.value)
+    assert text.startswith(f"{path} ")
+    about = text.removeprefix(f"{path} ")
+    assert about.count(": ") == 1
+    assert ". " not in about
+    assert about.endswith(".")
+    assert about.isprintable()
+    assert len(about) < 300
+    assert sorted(path.parent.rglob("*")) == before
+    return about
+
+
+def unwritten_array(file: h5py.File) -> None:
+    file.create_dataset("other", (10**10,), "f4")
