@@ -4,7 +4,7 @@ A heuristic: what is far from every photo that was learned from is hardly one of
 probabilities say. Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, 2022.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,15 @@ class Reference:
     paths: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
 
-    def compare(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def compare(
+        self, features: np.ndarray, multiply: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How similar photos with these pooled features (n, channels) are, (n,), and their nearest points.
 
         Those are given as places in `points` and as cosine similarities, (n, neighbours) each, the nearest first.
+        `multiply` gives the products of rows with the points, (n, len(points)), where NumPy is not to.
         """
-        cosines = unit(features) @ self.points.T
+        cosines = multiply(unit(features)) if multiply else unit(features) @ self.points.T
         count = min(self.neighbours, len(self.points))
         nearest = np.argpartition(-cosines, count - 1, axis=1)[:, :count]
         found = np.take_along_axis(cosines, nearest, axis=1)
