@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,6 +17,7 @@ from catdog.verdicts import verdict_of
 # The page is shown anew after a part of the photos: soon at first, then ever less often, for that costs the visitor's
 # browser more than the answers cost the server.
 FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
+TELL_SECONDS = 2.0  # between two steps of the bar, for the same reason
 MANY = 100  # photos, after which memory is worth giving back
 PICTURE_SIDE = 320  # pixels of a card's picture
 
@@ -85,14 +87,16 @@ def missing_answers(source: Source, uploads: Mapping[str, Any]) -> list[str]:
 
 
 def classify_part(source: Source, uploads: Mapping[str, Any], tell: Callable[[int], object]) -> None:
-    """Ask about some of the missing photos, and tell after each batch how many photos have their answer."""
+    """Ask about some of the missing photos, and tell now and then how many photos have their answer."""
     classifier = load(source)
     missing = missing_answers(source, uploads)
     done = len(uploads) - len(missing)
+    told = time.monotonic()
     part = missing[: min(max(FIRST_PART, GROWTH * done), LARGEST_PART)]
     for number, (photo_id, found) in enumerate(zip(part, classifier.classify(contents(uploads, part)), strict=True), 1):
         kept_answers()[source, photo_id] = answer_of(photo_id, uploads[photo_id].name, found, classifier)
-        if number % FIRST_PART == 0:
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
             tell(done + number)
 
 
