@@ -12,9 +12,11 @@ from statistics import median
 from typing import Any
 
 from measuring import REPOSITORY, anonymous_bytes, print_machine, print_table, say, write_figures
-from pages import served
+from pages import processor_seconds, served
 
 WARM_UP = 256  # photos: TensorFlow takes more memory with each of the first five batches, and none after them
+FEW = 100
+LOOK_SECONDS = 0.2  # between two looks while many are classified
 PATIENCE = 120_000  # milliseconds
 # What the goals are.
 MOST_SECONDS, MOST_GROWTH, LEAST_RATE = 0.5, 150e6, 0.85
@@ -58,7 +60,11 @@ class Visitor:
     def classify(self, paths: Sequence[Path]) -> float:
         """Upload these photos; the seconds from the end of the upload until all have their answers."""
         self.page.locator('input[type="file"]').first.set_input_files(paths)
-        self.page.get_by_role("radio", name=f"all {len(paths):,}", exact=True).wait_for()
+        everything = self.page.get_by_role("radio", name=f"all {len(paths):,}", exact=True)
+        # Playwright's own way to wait looks through the page sixty times a second, on the cores that are measured.
+        while len(paths) > FEW and not everything.count():
+            self.page.wait_for_timeout(1000 * LOOK_SECONDS)
+        everything.wait_for()
         self.page.get_by_role("button", name="Why?").first.wait_for()
         return time.perf_counter() - self.uploaded
 
@@ -73,7 +79,7 @@ def peak_while(process: int, act: Callable[[], float]) -> tuple[float, int]:
     finished, peak = threading.Event(), [0]
 
     def watch() -> None:
-        while not finished.wait(0.02):
+        while not finished.wait(LOOK_SECONDS):
             peak[0] = max(peak[0], anonymous_bytes(process))
 
     watcher = threading.Thread(target=watch)
@@ -112,15 +118,15 @@ def part_seconds(model: str, path: Path, repetitions: int) -> dict[str, float]:
     return seconds
 
 
-def rate_without_page(model: str, paths: Sequence[Path]) -> float:
-    """Photos a second of `classify` alone, on files that are in memory, as uploads are."""
+def classify_alone(model: str, paths: Sequence[Path]) -> tuple[float, float]:
+    """Photos a second of `classify` on files that are in memory, as uploads are; and the processor's seconds."""
     from catdog.classifier import load_classifier
 
     classifier, contents = load_classifier(model), [path.read_bytes() for path in paths]
     list(classifier.classify(contents[:WARM_UP]))
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     list(classifier.classify(contents))
-    return len(contents) / (time.perf_counter() - started)
+    return len(contents) / (time.perf_counter() - started), time.process_time() - busy
 
 
 def measure(folder: Path, arguments: argparse.Namespace, paths: Sequence[Path]) -> dict[str, float]:
@@ -139,8 +145,9 @@ def measure(folder: Path, arguments: argparse.Namespace, paths: Sequence[Path]) 
             visitor.remove()
         say(f"{len(paths):,} photos")
         visitor.page.wait_for_timeout(2000)
-        before = anonymous_bytes(process)
+        before, busy = anonymous_bytes(process), processor_seconds(process)
         seconds, peak = peak_while(process, lambda: visitor.classify(paths))
+        busy = processor_seconds(process) - busy
         visitor.remove()
         visitor.page.wait_for_timeout(10_000)
         after = anonymous_bytes(process)
@@ -149,6 +156,7 @@ def measure(folder: Path, arguments: argparse.Namespace, paths: Sequence[Path]) 
     return {
         "one photo": median(singles),
         "photos a second": len(paths) / seconds,
+        "processor seconds": busy,
         "uploads": uploaded,
         "growth": peak - before - uploaded,
         "left": after - before,
@@ -168,7 +176,7 @@ def main() -> None:
         page = measure(folder, arguments, paths)
     say("the parts alone")
     parts = part_seconds(arguments.model, paths[0], arguments.repetitions)
-    alone = rate_without_page(arguments.model, paths)
+    alone, busy = classify_alone(arguments.model, paths)
     rest = page["one photo"] - parts["all of classify"] - parts["the card's picture"]
     rows = [(part, f"{1000 * seconds:.0f} ms") for part, seconds in parts.items()]
     rows += [
@@ -183,12 +191,16 @@ def main() -> None:
         [
             ("photos a second, page", f"{page['photos a second']:.1f}", ""),
             ("photos a second, classify alone", f"{alone:.1f}", ""),
-            ("ratio", f"{ratio:.2f} x", f"at least {LEAST_RATE:.2f} x"),
+            ("ratio, with the browser on the same cores", f"{ratio:.2f} x", f"at least {LEAST_RATE:.2f} x"),
+            ("processor time of server to classify alone", f"{page['processor seconds'] / busy:.2f} x", ""),
             ("memory beyond the uploads", f"{page['growth'] / 1e6:.0f} MB", f"under {MOST_GROWTH / 1e6:.0f} MB"),
             ("memory left once removed", f"{page['left'] / 1e6:.0f} MB", ""),
         ],
     )
-    write_figures(arguments.json, {"machine": machine, "page": page, "parts": parts, "alone": alone})
+    write_figures(
+        arguments.json,
+        {"machine": machine, "page": page, "parts": parts, "alone": alone, "alone_processor_seconds": busy},
+    )
 
 
 if __name__ == "__main__":

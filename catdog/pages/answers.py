@@ -14,9 +14,9 @@ from catdog.pages.classifiers import Source, load
 from catdog.photos import small_jpeg
 from catdog.verdicts import verdict_of
 
-# The page is shown anew after a part of the photos: soon at first, then ever less often, for that costs the visitor's
-# browser more than the answers cost the server.
-FIRST_PART, GROWTH, LARGEST_PART = 32, 3, 512
+# The page is shown anew after a part of the photos: soon at first and seldom then, for that costs the visitor's browser
+# more than the answers cost the server.
+FIRST_PART, LATER_PARTS = 32, 512
 TELL_SECONDS = 2.0  # between two steps of the bar, for the same reason
 MANY = 100  # photos, after which memory is worth giving back
 PICTURE_SIDE = 320  # pixels of a card's picture
@@ -92,7 +92,7 @@ def classify_part(source: Source, uploads: Mapping[str, Any], tell: Callable[[in
     missing = missing_answers(source, uploads)
     done = len(uploads) - len(missing)
     told = time.monotonic()
-    part = missing[: min(max(FIRST_PART, GROWTH * done), LARGEST_PART)]
+    part = missing[: LATER_PARTS if done else FIRST_PART]
     for number, (photo_id, found) in enumerate(zip(part, classifier.classify(contents(uploads, part)), strict=True), 1):
         kept_answers()[source, photo_id] = answer_of(photo_id, uploads[photo_id].name, found, classifier)
         if time.monotonic() - told > TELL_SECONDS:
