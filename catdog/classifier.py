@@ -29,6 +29,9 @@ from catdog.verdicts import UNSURE_BELOW, verdict_of
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"
 DROPOUT = 0.2
+# Photos that are answered together. What a network makes of eight stays near the processor: the half-width one answers
+# a tenth more photos a second than with 32, in a quarter of the memory.
+ANSWER_BATCH = 8
 
 
 def build_classifier(backbone: keras.Model, class_count: int) -> keras.Model:
@@ -142,7 +145,7 @@ class Classifier:
         waiting: list[ReadPhoto] = []
         for photo in read_ahead(sources, self.image_size):
             waiting.append(photo)
-            if len(waiting) == NETWORK_BATCH:
+            if len(waiting) == ANSWER_BATCH:
                 yield self.answer_batch(waiting)
                 waiting = []
         if waiting:
