@@ -1,7 +1,5 @@
 """What a visitor's photos were found to be: asked for a part at a time, and kept as long as the photos are there."""
 
-import ctypes
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from catdog.memory import give_memory_back
 from catdog.pages.classifiers import Source, load
 from catdog.photos import small_jpeg
 from catdog.verdicts import verdict_of
@@ -71,13 +70,6 @@ def forget_removed(uploads: Mapping[str, Any]) -> None:
         give_memory_back()
     for key in [key for key in pictures if key not in uploads]:
         del pictures[key]
-
-
-def give_memory_back() -> None:
-    """Let the system have what was freed: glibc keeps it, in pieces, for whatever comes next."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim:
-        trim(0)
 
 
 def missing_answers(source: Source, uploads: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.json_files import found_in, read_json
+from catdog.memory import share_one_heap
 from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
 from catdog.pages.words import name_of, plain
@@ -109,6 +110,7 @@ def load(source: Source) -> Any:
 @st.cache_resource(max_entries=MOST_CLASSIFIERS, show_spinner="Loading the classifier")
 def load_once(source: Source) -> Any:
     """The classifier of a source; one whose file has changed is loaded anew."""
+    share_one_heap()  # before TensorFlow starts its threads
     from catdog.classifier import load_classifier
 
     gc.unfreeze()
