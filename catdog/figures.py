@@ -5,9 +5,12 @@ MINUTE, HOUR = 60, 3600
 
 def percent(share: float) -> str:
     """A share from 0 to 1 as a percentage; 98.4 %, and neither 100 % nor 0 % unless it is exactly that."""
-    if share in (0, 1):
-        return f"{share * 100:.0f} %"
-    return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+    return f"{percentage(share):.{0 if share in (0, 1) else 1}f} %"
+
+
+def percentage(share: float) -> float:
+    """The number in it: 98.4."""
+    return share * 100 if share in (0, 1) else min(max(share * 100, 0.1), 99.9)
 
 
 def counted(number: int, noun: str) -> str:

@@ -110,11 +110,12 @@ def test_a_row_of_the_table_has_no_formula_and_no_column_of_a_class_hides_anothe
     row = table_row(strange, None, names, 0.8)
     assert row == {
         "Photo": None,
-        "Name": "'@SUM(1).jpg",
         "Verdict": "'=1+1",
-        "probability_Name": 0.1,
-        "probability_=1+1": 0.9,
+        "probability_Name": 10.0,
+        "probability_=1+1": 90.0,
+        "Name": "'@SUM(1).jpg",
         "Likeness": None,
+        "Reason": None,
     }
 
 

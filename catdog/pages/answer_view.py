@@ -15,7 +15,7 @@ import streamlit as st
 
 from catdog.charts import class_colours
 from catdog.csv_files import answers_writer, disarmed
-from catdog.figures import percent
+from catdog.figures import percent, percentage
 from catdog.heatmaps import draw_map
 from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
 from catdog.pages.words import plain
@@ -38,16 +38,15 @@ def show_answers(answers: Sequence[Answer], uploads: Mapping[str, Any], unsure_b
     """All of it; returns the answer that the visitor asks to have explained, if there is one."""
     class_names = list(next((each.probabilities for each in answers if each.probabilities), {}))
     groups = group(answers, class_names, unsure_below)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        chosen = st.pills(
-            "Show",
-            list(groups),
-            format_func=lambda name: f"{plain(name)} {len(groups[name]):,}",
-            default=ALL,
-            key="shown_answers",
-            label_visibility="collapsed",
-            width="stretch",
-        )
+    chosen = st.pills(
+        "Show",
+        list(groups),
+        format_func=lambda name: f"{plain(name)} {len(groups[name]):,}",
+        default=ALL,
+        key="shown_answers",
+        label_visibility="collapsed",
+        wrap=True,
+    )
     shown = groups.get(chosen or ALL, [])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         order = st.selectbox("Order", list(ORDERS), key="answer_order", label_visibility="collapsed", width=220)
@@ -159,19 +158,24 @@ def show_table(
         table_row(answer, picture, class_names, unsure_below) for answer, picture in zip(shown, pictures, strict=True)
     ]
     columns = {
-        f"probability_{name}": st.column_config.ProgressColumn(name, min_value=0, max_value=1, format="percent")
+        f"probability_{name}": st.column_config.ProgressColumn(
+            name, width=120, min_value=0, max_value=100, format="%.1f %%"
+        )
         for name in class_names
     }
     columns["Photo"] = st.column_config.ImageColumn("", width="small")
     columns["Likeness"] = st.column_config.NumberColumn(
         format="%.2f", help="To the photos that were learned from; 1 is the same."
     )
+    table = pd.DataFrame(rows)
     found = st.dataframe(
-        pd.DataFrame(rows),
+        # Nobody needs reasons where each photo can be read.
+        table if table["Reason"].any() else table.drop(columns="Reason"),
         column_config=columns,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
+        placeholder="",
         key="answers_table",
     )
     places = found.selection.rows
@@ -185,11 +189,12 @@ def table_row(
     probabilities = answer.probabilities or {}
     return {
         "Photo": picture,
-        "Name": disarmed(answer.name),
-        "Verdict": disarmed(answer.verdict(unsure_below) or answer.reason or ""),
+        "Verdict": disarmed(answer.verdict(unsure_below) or UNREADABLE),
         # A class may have the name of another column.
-        **{f"probability_{name}": probabilities.get(name) for name in class_names},
+        **{f"probability_{name}": percentage(probabilities[name]) if probabilities else None for name in class_names},
+        "Name": disarmed(answer.name),
         "Likeness": answer.similarity,
+        "Reason": answer.reason,
     }
 
 

@@ -19,17 +19,29 @@ from catdog.settings import BUNDLED
 from catdog.verdicts import UNSURE_BELOW
 
 TYPES = sorted(ending.removeprefix(".") for ending in ENDINGS)
+# Where there is room for one column only, the answers come right below the photos, and what else there is after them.
+ONE_COLUMN = """<style>
+@media (max-width: 640px) {
+  .st-key-classify > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] { gap: 1rem }
+  .st-key-classify > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"],
+  .st-key-classify > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]
+    > [data-testid="stVerticalBlock"] { display: contents }
+  .st-key-classify [data-testid="stLayoutWrapper"]:has(> .st-key-after_answers) { order: 1 }
+}
+</style>"""
 
 
 def main() -> None:
     """Read from top to bottom: which classifier, which photos, how sure it must be, what they show."""
     st.subheader("Classify photos", anchor=False)
-    left, right = st.columns([4, 8], gap="large")
+    st.html(ONE_COLUMN)
+    left, right = st.container(key="classify").columns([4, 8], gap="large")
     with left:
         source = choose_classifier()
         uploads = choose_uploads()
-        unsure_below = choose_threshold(source)
-        show_more(source)
+        with st.container(key="after_answers"):
+            unsure_below = choose_threshold(source)
+            show_more(source)
     forget_removed(uploads)
     with right:
         if not uploads:
