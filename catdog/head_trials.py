@@ -15,12 +15,13 @@ from catdog.activations import Extracted, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.figures import counted, decimal, percent
 from catdog.json_files import write_json
-from catdog.learning import Diverged, compiled_prediction, compiled_step, draw_epoch, finite, predict_all
+from catdog.learning import Diverged, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
 from catdog.photo_sets import labels_of
 from catdog.preparation import Setup, prepare
 from catdog.runs import Run
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
+from catdog.steps import compiled_prediction, compiled_step
 from catdog.training import extract_splits, head_phase, require_every_class
 from catdog.trials import ANSWER_FILE
 
@@ -47,7 +48,6 @@ class HeadTrials:
         self.optimizer.build(self.phase.network.trainable_variables)
         self.step = compiled_step(self.phase.network, self.optimizer)
         self.predict = compiled_prediction(self.phase.network)
-        self.dropout = setup.model.get_layer("dropout")
         self.start = [variable.numpy() for variable in self.phase.network.trainable_variables]
 
     def train(self, learning_rate: float, epochs: int, rows: np.ndarray) -> list[dict[str, float]]:
@@ -61,7 +61,7 @@ class HeadTrials:
         for epoch in range(1, epochs + 1):
             order, views, dropout_seed = draw_epoch(config.seed, self.phase, epoch, len(rows))
             order = rows[order]
-            self.dropout.seed_generator.state.assign(dropout_seed)
+            self.phase.dropout.seed_generator.state.assign(dropout_seed)
             loss_sum = correct_sum = 0.0
             for number, batch in enumerate(in_batches(self.phase.training, order, views, config.batch_size)):
                 if self.setup.run.stop_requested():

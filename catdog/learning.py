@@ -15,9 +15,9 @@ import tensorflow as tf
 from catdog.activations import Source, in_batches
 from catdog.array_files import read_arrays, write_arrays
 from catdog.errors import Failed, Stopped
-from catdog.folded import fold
 from catdog.measures import accuracy, cross_entropy
 from catdog.runs import Run, read_events
+from catdog.steps import compiled_prediction, compiled_step
 
 PHASES = ("head", "fine-tune")
 
@@ -37,6 +37,13 @@ class Phase:
     training: Source
     validation: Source
     views: int
+    # Of the devices that it learns on: by default the one that TensorFlow chooses.
+    strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
+
+    @property
+    def dropout(self) -> keras.layers.Dropout:
+        """The network's dropout, whose seed decides what it leaves out."""
+        return self.network.get_layer("dropout")
 
 
 def same_epoch(event: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -70,7 +77,6 @@ class Learning:
     validation_labels: np.ndarray
     batch_size: int
     seed: int
-    dropout: keras.layers.Dropout
     best: Best | None = None
     epochs: int = 0  # whole epochs so far, over both phases
     done: dict[str, int] = field(default_factory=dict)  # whole epochs of each phase in the checkpoint
@@ -84,11 +90,12 @@ class Learning:
             self.restore(phase, None)
             return
         self.run.event("phase", phase=phase.name)
-        optimizer = keras.optimizers.Adam(phase.learning_rate, name=phase.name.replace("-", "_"))
-        optimizer.build(phase.network.trainable_variables)
+        with phase.strategy.scope():
+            optimizer = keras.optimizers.Adam(phase.learning_rate, name=phase.name.replace("-", "_"))
+            optimizer.build(phase.network.trainable_variables)
         self.restore(phase, optimizer)
         self.last = {}  # A later phase goes on from here, and not from where the checkpoint was.
-        step = compiled_step(phase.network, optimizer)
+        step = compiled_step(phase.network, optimizer, phase.strategy)
         predict = compiled_prediction(phase.network)
         for epoch in range(first, phase.epochs + 1):
             started = time.monotonic()
@@ -121,7 +128,7 @@ class Learning:
         """Learn from each training photo once; the mean loss and accuracy while doing so."""
         count = len(phase.training)
         order, views, dropout_seed = draw_epoch(self.seed, phase, epoch, count)
-        self.dropout.seed_generator.state.assign(dropout_seed)
+        phase.dropout.seed_generator.state.assign(dropout_seed)
         labels = self.train_labels[order]
         steps = math.ceil(count / self.batch_size)
         loss_sum = correct_sum = 0.0
@@ -207,38 +214,6 @@ def finite(loss: float, phase: Phase, epoch: int) -> float:
         f"The loss was no longer a number in {what} epoch {epoch}: "
         f"choose a lower {what} learning rate than {phase.learning_rate:g}."
     )
-
-
-def compiled_step(network: keras.Model, optimizer: keras.Optimizer) -> Callable:
-    """One step of gradient descent on a batch and its labels; gives the mean loss and the number that were right."""
-    variables = network.trainable_variables
-    # Folded in each step, so that gradients reach the convolutions through their batch normalization.
-    folded = fold(network, fixed=False)
-    batch_shape = (None, *network.inputs[0].shape[1:])
-
-    @tf.function(input_signature=[tf.TensorSpec(batch_shape, tf.float32), tf.TensorSpec((None,), tf.int32)])
-    def step(batch: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.GradientTape() as tape:
-            (logits,) = folded(batch, training=True)
-            one_hot = tf.one_hot(labels, logits.shape[-1])
-            # Categorical cross-entropy of the softmax, from logits since that is exact where probabilities round.
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(one_hot, logits))
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
-        return loss, tf.reduce_sum(tf.cast(right, tf.float32))
-
-    return step
-
-
-def compiled_prediction(network: keras.Model) -> Callable:
-    """Probabilities (n, classes) of a batch, in inference mode, with the variables as they are at each call."""
-    folded = fold(network, fixed=False)
-
-    @tf.function(input_signature=[tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32)])
-    def predict(batch: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(folded(batch)[0])
-
-    return predict
 
 
 def predict_all(predict: Callable, source: Source, batch_size: int) -> np.ndarray:

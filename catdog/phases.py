@@ -11,6 +11,7 @@ from catdog.learning import Learning, Phase
 from catdog.novelty import MOST_PASSED_AGAIN, MOST_PHOTOS, NEIGHBOURS, Reference, spread_evenly, unit, with_limit
 from catdog.photo_sets import labels_of
 from catdog.preparation import Setup
+from catdog.steps import on_devices, strategy_of_devices
 
 
 def head_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:
@@ -27,9 +28,10 @@ def fine_tune_phase(setup: Setup, train: Extracted, validation: Extracted) -> Ph
     config, model = setup.config, setup.model
     set_trainable(model, config.freeze_depth)
     start, *sources = tail_start(setup, train, validation)
-    network = keras.Model(start, model.get_layer("logits").output)
+    strategy = strategy_of_devices()
+    network = on_devices(keras.Model(start, model.get_layer("logits").output), strategy)
     rate = config.fine_tune_learning_rate
-    return Phase("fine-tune", config.fine_tune_epochs, rate, network, *sources, setup.views)
+    return Phase("fine-tune", config.fine_tune_epochs, rate, network, *sources, setup.views, strategy)
 
 
 def tail_start(setup: Setup, train: Extracted, validation: Extracted) -> tuple[keras.KerasTensor, Source, Source]:

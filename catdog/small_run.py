@@ -307,8 +307,7 @@ def measure_phase(
     small = replace(setup, config=replace(config, **endless, **slow))
     phase = (head_phase if name == "head" else fine_tune_phase)(small, few["train"], few["validation"])
     labels = (labels_of(few[split].photos) for split in EXTRACTED_SPLITS)
-    dropout = setup.model.get_layer("dropout")
-    learning = Learning(setup.run, *labels, config.batch_size, config.seed, dropout)
+    learning = Learning(setup.run, *labels, config.batch_size, config.seed)
     try:
         learning.learn(phase)
     except Stopped:

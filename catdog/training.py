@@ -165,9 +165,8 @@ def note_what_was_found(setup: Setup, extracted: dict[str, Extracted]) -> None:
 def learn(setup: Setup, extracted: dict[str, Extracted]) -> tuple[Learning, Stopped | Diverged | None]:
     """Go through the phases; what cut them short comes back once there is a best epoch, and is raised before that."""
     config, train, validation = setup.config, extracted["train"], extracted["validation"]
-    dropout = setup.model.get_layer("dropout")
     labels = labels_of(train.photos), labels_of(validation.photos)
-    learning = Learning(setup.run, *labels, config.batch_size, config.seed, dropout)
+    learning = Learning(setup.run, *labels, config.batch_size, config.seed)
     learning.load()
     try:
         learning.learn(head_phase(setup, train, validation))

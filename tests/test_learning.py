@@ -25,11 +25,11 @@ def make_learning(folder, seed=0) -> tuple[Learning, Phase]:
     """A run's learning of a head on separable features, and its phase of six epochs."""
     keras.utils.set_random_seed(seed)
     features = keras.Input((8,))
-    dropout = keras.layers.Dropout(0.2)
-    network = keras.Model(features, keras.layers.Dense(2, name="logits")(dropout(features)))
+    dropped = keras.layers.Dropout(0.2, name="dropout")(features)
+    network = keras.Model(features, keras.layers.Dense(2, name="logits")(dropped))
     (train, train_labels), (validation, validation_labels) = separable(100, 1), separable(40, 2)
     run = create_run(TrainConfig(data="photos"), folder)
-    learning = Learning(run, train_labels, validation_labels, 16, seed, dropout)
+    learning = Learning(run, train_labels, validation_labels, 16, seed)
     sources = (KeptActivations([(rows, np.arange(len(rows)))]) for rows in (train, validation))
     return learning, Phase("head", 6, 0.03, network, *sources, 1)
 
