@@ -28,6 +28,7 @@ from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
 from catdog.trials import create_trial, task_of
+from catdog.whole_files import draft_of
 
 if TYPE_CHECKING:
     from catdog.classifier import Prediction
@@ -124,9 +125,8 @@ def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
         raise
     also_write = getattr(arguments, "also_write", None)
     if also_write:
-        draft = also_write.with_name(f".{also_write.name}")
-        shutil.copyfile(run.folder / H5_FILE, draft)
-        draft.replace(also_write)
+        with draft_of(also_write) as draft:
+            shutil.copyfile(run.folder / H5_FILE, draft)
     if arguments.json:
         print_json(result)
     else:
@@ -220,6 +220,8 @@ def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
         from catdog.classifier import load_classifier
 
         classifier = load_classifier(arguments.model)
+        if classifier.note:
+            say(classifier.note, console)
         add_row = answers_writer(file, classifier.class_names) if file else None
         answers = []
         predictions = classifier.classify(paths, arguments.unsure_below)
@@ -272,17 +274,13 @@ def csv_file(name: str | None) -> Iterator[TextIO | None]:
         return
     path = Path(name)
     require_replaceable(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
-    try:
+    with draft_of(path) as draft:
+        try:
+            file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
         with file:
             yield file
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:

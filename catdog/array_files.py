@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from catdog.whole_files import draft_of
+
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
     """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    with draft.open("wb") as file:
+    with draft_of(path) as draft, draft.open("wb") as file:
         np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
-    draft.replace(path)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

@@ -12,8 +12,9 @@ from filelock import FileLock, Timeout
 
 from catdog.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
 from catdog.downloads import fetch
-from catdog.errors import Failed, Refused, Stopped
+from catdog.errors import Failed, Refused, Stopped, ran_out_of_memory
 from catdog.settings import STAGES, check_backbone_name
+from catdog.whole_files import draft_of
 
 # Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].
 IMAGENET_URL = (
@@ -89,6 +90,8 @@ def load_backbone_file(path: Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever it meets in a file that isn't its own.
+        if ran_out_of_memory(error):
+            raise Failed(f"There was not enough memory to load {path}: end something else first.") from None
         raise Refused(f"{path} is not a backbone file that Keras can load ({type(error).__name__}).") from None
     problem = find_problem(model)
     if problem:
@@ -179,9 +182,8 @@ def download_imagenet(
         should_stop=should_stop,
     )
     try:
-        draft = kept.with_name("draft.keras")
-        convert_imagenet(download).save(draft)
-        draft.replace(kept)
+        with draft_of(kept) as draft:
+            convert_imagenet(download).save(draft)
     except Exception as error:
         kind = type(error).__name__
         raise Failed(f"The ImageNet weights in {download} can't be brought to a backbone ({kind}).") from None

@@ -13,9 +13,10 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from catdog.activations import NETWORK_BATCH, compiled
-from catdog.errors import Refused
+from catdog.errors import Failed, Refused, ran_out_of_memory
 from catdog.heatmaps import difference_maps
 from catdog.json_files import read_json
 from catdog.model_trial import look_through
@@ -25,6 +26,7 @@ from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 from catdog.verdicts import UNSURE_BELOW, verdict_of
+from catdog.whole_files import draft_of
 
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"
@@ -91,6 +93,7 @@ class Classifier:
         self.class_names: tuple[str, ...] = tuple(info["class_names"])
         self.image_size: int = info["image_size"]
         self.reference = reference
+        self.note = ""  # what is wrong with the files beside it
         self.running = threading.Lock()
 
     @cached_property
@@ -261,20 +264,22 @@ def describe_classifier(
 
 def save_keras(model: keras.Model, info: dict[str, Any], path: Path) -> None:
     """Write the model as a `.keras` file, whole or not at all, with its `classifier.json` inside the archive."""
-    draft = path.with_name(f".draft.{path.name}")
-    model.save(draft)
-    with zipfile.ZipFile(draft, "a") as archive:
-        archive.writestr(INFO_FILE, json.dumps(info))
-    draft.replace(path)
+    with draft_of(path) as draft:
+        model.save(draft)
+        with zipfile.ZipFile(draft, "a") as archive:
+            archive.writestr(INFO_FILE, json.dumps(info))
 
 
 def save_h5(model: keras.Model, info: dict[str, Any], path: Path) -> None:
     """Write the model as a legacy `.h5` file, whole or not at all, with its `classifier.json` as an attribute."""
-    draft = path.with_name(f".draft.{path.name}")
-    model.save(draft)
-    with h5py.File(draft, "a") as file:
+    # In memory first: where the disk is full, HDF5 would end the whole process as it closes the file.
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        save_model_to_hdf5(model, file, include_optimizer=False)
         file.attrs[INFO_FILE] = json.dumps(info)
-    draft.replace(path)
+        file.flush()
+        content = file.id.get_file_image()
+    with draft_of(path) as draft:
+        draft.write_bytes(content)
 
 
 def load_classifier(source: Path | str) -> Classifier:
@@ -308,11 +313,16 @@ def load_file(path: Path) -> Classifier:
         info = read_info(path)
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras, zipfile and h5py raise whatever they meet in a file that isn't theirs.
+        if ran_out_of_memory(error):
+            raise Failed(f"There was not enough memory to load {path}: end something else first.") from None
         raise Refused(f"{path} can't be loaded as a Keras model ({type(error).__name__}).") from None
     classifier = Classifier(model, check_info(model, info, path))
     # It lies beside a run's files; what lies beside another file is another's.
     if path.name in (KERAS_FILE, H5_FILE) and classifier.shows_why:
-        classifier.reference = read_reference(path.with_name(REFERENCE_FILE), len(classifier.head()[0]))
+        beside = path.with_name(REFERENCE_FILE)
+        classifier.reference = read_reference(beside, len(classifier.head()[0]))
+        if classifier.reference is None and beside.exists():
+            classifier.note = f"{beside} is damaged: no photo is found to be neither."
     return classifier
 
 

@@ -29,3 +29,10 @@ class Stopped(CatdogError):
 
 class UnreadablePhoto(Exception):
     """A file that is no photo, or a broken one; its text is the reason, to be put behind the file's name."""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python's or TensorFlow's says that there was not enough memory."""
+    # A thread that can't be started is one for whose stack there is no room.
+    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    return no_thread or isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"

@@ -14,6 +14,7 @@ from catdog.measures import by_class, confusion, cross_entropy, interval
 from catdog.photo_sets import LeftOut, Photo, labels_of
 from catdog.photos import read_ahead
 from catdog.results import FORMAT
+from catdog.whole_files import draft_of
 from catdog.wrong_labels import suspects
 
 # What a report names at most, worst first.
@@ -127,10 +128,11 @@ def write_predictions(
     path: Path, photos: Sequence[Photo], class_names: Sequence[str], probabilities: np.ndarray
 ) -> None:
     """Write `predictions.csv`: each photo's path, its class, the label it was given and its probabilities."""
-    draft = path.with_name(f".{path.name}")
-    with draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        draft_of(path) as draft,
+        draft.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         write_row = row_writer(file)
         write_row(["path", "class", "label", *(f"probability_{name}" for name in class_names)])
         for photo, row in zip(photos, probabilities, strict=True):
             write_row([photo.path, class_names[photo.label], class_names[row.argmax()], *map(number, row)])
-    draft.replace(path)

@@ -27,6 +27,7 @@ from catdog.result_charts import answered_chart, histogram_chart, reliability_ch
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import read_config, read_events, read_status
 from catdog.settings import SETTINGS, TrainConfig
+from catdog.whole_files import draft_of
 
 TEMPLATE_FILE = "report_template.html"
 CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone
@@ -50,13 +51,11 @@ def write_html(folder: Path, out: Path) -> Path:
     report, config = report_of(folder), read_config(folder)
     require_replaceable(out)
     page = template().render(page_content(folder, config, report))
-    draft = out.with_name(f".{out.name}")
     try:
-        # Half a character, as a damaged name may have, can't be written.
-        draft.write_text(page, encoding="utf-8", errors="replace")
-        draft.replace(out)
+        with draft_of(out) as draft:
+            # Half a character, as a damaged name may have, can't be written.
+            draft.write_text(page, encoding="utf-8", errors="replace")
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise Refused(f"The file {out} can't be written ({error.strerror}).") from None
     return out
 

@@ -1,10 +1,10 @@
 """JSON files: written whole or not at all, and read without trust in what stands there."""
 
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
+
+from catdog.whole_files import draft_of
 
 # A file name that isn't UTF-8 is written as JSON's own escapes, and read back as it was.
 TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}
@@ -13,13 +13,8 @@ NUMBER = (int, float)
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
+    with draft_of(path) as draft:
         draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", **TEXT)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

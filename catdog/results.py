@@ -110,6 +110,20 @@ def read_maps(folder: Path) -> np.ndarray | None:
     return maps if maps.ndim == 3 and maps.dtype == np.float32 and np.isfinite(maps).all() else None
 
 
+def left_aside(folder: Path, report: dict[str, Any]) -> list[str]:
+    """A sentence for each file of a run's result that is not what its report says, and is left aside."""
+    predictions, maps = folder / PREDICTIONS_FILE, read_maps(folder)
+    found = []
+    if len(read_predictions(folder, report["class_names"])) != report["photos"]:
+        found.append(f"{predictions} is missing or damaged: not all photos can be shown.")
+    numbers = [each["heatmap"] for each in report["mistakes"] if each["heatmap"] is not None]
+    if numbers and (maps is None or max(numbers) >= len(maps)):
+        found.append(
+            f"{folder / HEATMAPS_FILE} is missing or damaged: there are no maps of where it looked."
+        )
+    return found
+
+
 class Judgement(NamedTuple):
     """A row of `predictions.csv`: a photo, its class, the label it was given, and that label's probability."""
 

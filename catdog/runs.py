@@ -1,5 +1,6 @@
 """A run's folder: settings, events, state and files. One process writes it; any number read it."""
 
+import errno
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from catdog.errors import CatdogError, Failed, Refused, Stopped
+from catdog.errors import CatdogError, Failed, Refused, Stopped, ran_out_of_memory
 from catdog.json_files import NUMBER, TEXT, found_in, read_json, write_json
 from catdog.settings import TrainConfig
+from catdog.whole_files import remove_drafts
 
 FORMAT = 1
 KERAS_FILE = "cat_dog_classifier.keras"
@@ -43,6 +45,10 @@ TURN_SECONDS = 0.5  # how often a run that waits looks whether it is its turn
 HEARTBEAT_SECONDS = 5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
 LOST_AFTER_SECONDS = 60
+# What a run holds in reserve on the disk, so that it can say why it ended where the disk is full.
+RESERVE_FILE = ".reserve"
+RESERVED_BYTES = 65_536
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # How long to wait between two events of a kind, so that they grow with time and not with photos.
 FREQUENT_EVENT_SECONDS = {"step": 0.05, "progress": 0.25}
 
@@ -132,6 +138,8 @@ class Run:
         An error that nobody foresaw leaves its traceback in `log.txt` and is raised as `Failed`.
         """
         self.set_state("running")
+        with suppress(OSError):
+            (self.folder / RESERVE_FILE).write_bytes(bytes(RESERVED_BYTES))
         finished = threading.Event()
         heart = threading.Thread(target=self.beat, args=(finished,), daemon=True)
         heart.start()
@@ -156,11 +164,18 @@ class Run:
         finally:
             finished.set()
             heart.join()
+            self.free_reserve()
+
+    def free_reserve(self) -> None:
+        """Make what was held in reserve free to be written to."""
+        with suppress(OSError):
+            (self.folder / RESERVE_FILE).unlink(missing_ok=True)
 
     def end(self, finished: threading.Event, heart: threading.Thread, state: str, message: str) -> None:
         """Write the last state after the heart has stopped, so that no beat overwrites it."""
         finished.set()
         heart.join()
+        self.free_reserve()
         # Neither a full disk nor a listener may hide why the run ends.
         with suppress(Exception):
             if state == "failed":
@@ -248,8 +263,13 @@ def working_lock(folder: Path) -> Iterator[None]:
 def describe_failure(error: Exception, folder: Path) -> str:
     """A sentence for an error that nobody foresaw."""
     kind = type(error).__name__
-    if isinstance(error, MemoryError) or kind == "ResourceExhaustedError":
+    if ran_out_of_memory(error):
         return "There was not enough memory: choose a smaller batch size or image size, or freeze more stages."
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return (
+            f"There was no room left to write {error.filename or folder} ({error.strerror}): "
+            "make some, and then resume the run."
+        )
     if isinstance(error, OSError) and error.strerror:
         return f"A file could not be written or read ({error.strerror}: {error.filename or folder})."
     return f"It failed in a way that was not foreseen ({kind}); {folder / 'log.txt'} has the details."
@@ -286,6 +306,7 @@ def reopen_run(folder: Path | str) -> tuple[Run, TrainConfig]:
     try:
         with working_lock(folder):
             (folder / "stop").unlink(missing_ok=True)
+            remove_drafts(folder)
             end_last_line(folder / "events.jsonl")
             run.set_state("queued")
     except OSError as error:
@@ -322,7 +343,7 @@ def judged(written: dict[str, Any]) -> dict[str, Any]:
         status |= {"state": "lost", "message": "Its status.json is missing or damaged."}
     if status["state"] in ("running", "queued") and not is_alive(status):
         status["state"] = "lost"
-        status["message"] = "Its process ended without a word; it can be resumed."
+        status["message"] = "Its process ended without a word, as where memory runs out; it can be resumed."
     return status
 
 

@@ -17,7 +17,7 @@ from catdog.photo_sets import find_photo_set
 from catdog.plain_text import say
 from catdog.problems import check_photos
 from catdog.progress import progress_on
-from catdog.results import HTML_FILE
+from catdog.results import HTML_FILE, left_aside
 from catdog.settings import TrainConfig
 from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
 
@@ -38,6 +38,8 @@ def report_command(arguments: argparse.Namespace, console: TextIO) -> int:
     if arguments.json:
         print_json(report | {"html": str(page)})
         return 0
+    for sentence in left_aside(folder, report):
+        say(sentence, console)
     for describe in (describe_accuracy, describe_calibration, describe_wrong_labels):
         say(" ".join(describe(report)))
         say("")

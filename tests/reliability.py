@@ -92,6 +92,7 @@ def check(case: Case, found: dict[str, dict[str, Any]]) -> None:
 def sections() -> dict[str, list[Case]]:
     """The cases by the heading under which they stand."""
     import hostile_archives
+    import hostile_faults
     import hostile_folders
     import hostile_images
     import hostile_names
@@ -103,6 +104,7 @@ def sections() -> dict[str, list[Case]]:
         "folders": hostile_folders.CASES,
         "settings": hostile_settings.CASES,
         "names": hostile_names.CASES,
+        "faults": hostile_faults.CASES,
     }
 
 

@@ -73,7 +73,9 @@ def test_a_killed_run_is_shown_as_lost_and_resumed_to_its_end(address, browser, 
     os.kill(read_status(run)["pid"], signal.SIGKILL)
     for tab in (page, other):
         expect(heading(tab, "lost")).to_be_visible()
-        expect(tab.get_by_text("Its process ended without a word; it can be resumed.")).to_be_visible()
+        expect(
+            tab.get_by_text("Its process ended without a word, as where memory runs out; it can be resumed.")
+        ).to_be_visible()
     before = epochs_of(run)
     assert 0 < len(before) < 200
     page.get_by_role("button", name="Resume").click()

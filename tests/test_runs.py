@@ -18,7 +18,7 @@ from catdog.runs import Run, create_run, new_run_folder, read_config, read_event
 from catdog.settings import TrainConfig
 
 CONFIG = TrainConfig(data="my photos", seed=3)
-LOST = "Its process ended without a word; it can be resumed."
+LOST = "Its process ended without a word, as where memory runs out; it can be resumed."
 DAMAGED = "Its status.json is missing or damaged."
 NOT_UNICODE = os.fsdecode(b"cats/b\xff.jpg")
 
@@ -373,9 +373,18 @@ def test_what_was_not_foreseen_leaves_its_traceback_and_fails_with_a_sentence(ru
         ),
         (
             OSError(28, "No space left on device", "runs/1/x.keras"),
-            "A file could not be written or read (No space left on device: runs/1/x.keras).",
+            "There was no room left to write runs/1/x.keras (No space left on device): "
+            "make some, and then resume the run.",
         ),
-        (OSError(28, "No space left on device"), "A file could not be written or read (No space left on device: {})."),
+        (
+            OSError(28, "No space left on device"),
+            "There was no room left to write {} (No space left on device): make some, and then resume the run.",
+        ),
+        (
+            OSError(13, "Permission denied", "runs/1/x.keras"),
+            "A file could not be written or read (Permission denied: runs/1/x.keras).",
+        ),
+        (OSError(13, "Permission denied"), "A file could not be written or read (Permission denied: {})."),
     ],
 )
 def test_common_mishaps_are_told_in_plain_words(error, sentence, run):

@@ -11,8 +11,9 @@ from catdog.pages.added_models import add_model, may_add
 from catdog.pages.answer_view import show_answers
 from catdog.pages.answer_why import show_why
 from catdog.pages.answers import classify_part, forget_removed, kept_answers, missing_answers
-from catdog.pages.classifiers import Source, answered_of, choose_classifier
+from catdog.pages.classifiers import Source, answered_of, choose_classifier, load
 from catdog.pages.export_view import show_export
+from catdog.pages.words import plain
 from catdog.photos import ENDINGS, MAX_BYTES
 from catdog.result_charts import threshold_chart
 from catdog.settings import BUNDLED
@@ -149,6 +150,9 @@ def show_photos(source: Source, uploads: Mapping[str, Any], unsure_below: float)
     missing = missing_answers(source, uploads)
     if not missing:
         place.empty()
+    note = load(source).note
+    if note:
+        st.caption(f":material/broken_image: {plain(note)}")
     kept = kept_answers()
     answers = [kept[source, photo_id] for photo_id in uploads if (source, photo_id) in kept]
     asked = show_answers(answers, uploads, unsure_below)

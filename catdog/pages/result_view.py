@@ -15,7 +15,7 @@ from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
 from catdog.pages.words import plain
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
-from catdog.results import HTML_FILE, count_right, read_report
+from catdog.results import HTML_FILE, count_right, left_aside, read_report
 
 
 def show_result(folder: Path) -> None:
@@ -23,6 +23,8 @@ def show_result(folder: Path) -> None:
     report = read_report(folder)
     if not report:
         return
+    for sentence in left_aside(folder, report):
+        st.caption(f":material/broken_image: {plain(sentence)}")
     wrong = report["photos"] - count_right(report)
     doubtful = len(report["wrong_labels"]["found"]) if report["wrong_labels"] else 0
     names = ["How good", f"Mistakes ({wrong:,})", f"Doubtful labels ({doubtful:,})", "How sure"]

@@ -222,9 +222,10 @@ def show_ending(job: jobs.Job, course: Course) -> None:
     split = found_in(report, "split", kind=str) or "validation"
     if state == "failed":
         st.error(message, icon=":material/error:")
-    elif state in ("stopped", "lost"):
+    if state in ("failed", "stopped", "lost"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(message)
+            if state != "failed":
+                st.markdown(message)
             if st.button("Resume", icon=":material/resume:", help="Goes on where the run was."):
                 try:
                     jobs.resume(job.folder)
