@@ -2,10 +2,15 @@
 
 import streamlit as st
 
+from catdog.owners import note_visit
+from catdog.pages import leaving, visitor
+from catdog.public_mode import is_public
+from catdog.runs import runs_folder
+
 st.set_page_config(page_title="Catdog", page_icon=":material/pets:", layout="wide")
 # Settings and what they do fit on one screen when the pages begin right below the navigation.
 st.html("<style>.stMainBlockContainer { padding-top: 4.5rem; padding-bottom: 3rem }</style>")
-st.navigation(
+page = st.navigation(
     [
         st.Page("catdog/pages/train.py", title="Train", icon=":material/model_training:", default=True),
         st.Page("catdog/pages/classify.py", title="Classify", icon=":material/image_search:"),
@@ -13,4 +18,10 @@ st.navigation(
         st.Page("catdog/pages/how_it_works.py", title="How it works", icon=":material/school:"),
     ],
     position="top",
-).run()
+)
+if is_public():
+    visitor.require_safe_server()
+    note_visit(runs_folder(), visitor.owner())
+page.run()
+if is_public():
+    leaving.show_notice()

@@ -13,12 +13,14 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TextIO
 
+from catdog.admission import require_startable
 from catdog.arguments import LISTS, build_parser, build_script_parser
 from catdog.csv_files import answers_writer
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.folders import require_replaceable
 from catdog.json_files import read_json
+from catdog.owners import owner_of
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
 from catdog.photos import is_photo_name
 from catdog.plain_text import say
@@ -27,7 +29,8 @@ from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.shelves import readable_size
 from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
-from catdog.trials import create_trial, task_of
+from catdog.time_limits import in_time
+from catdog.trials import EXPORT, create_trial, task_of
 from catdog.whole_files import draft_of
 
 if TYPE_CHECKING:
@@ -156,9 +159,25 @@ def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train")
     try:
         with run.alone(), run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
             run.set_state("running", "Loading TensorFlow.")
-            return resolve_name(TASKS[task])(config, run)
+            with held_to_limits(run, config, task):
+                return resolve_name(TASKS[task])(config, run)
     finally:
         progress.close()
+
+
+@contextmanager
+def held_to_limits(run: Run, config: TrainConfig, task: str) -> Iterator[None]:
+    """Hold a visitor's work to the limits of the public in its own process, too; raises `Refused`, as the run says."""
+    owner = owner_of(run.folder)
+    if owner is None:
+        yield
+        return
+    with run.working():
+        # What is exported was trained within the limits; its settings are no part of it.
+        if task != EXPORT:
+            require_startable(config, owner)
+    with in_time(run):
+        yield
 
 
 def trial_command(arguments: argparse.Namespace, console: TextIO) -> int:

@@ -64,9 +64,9 @@ def estimate(config: TrainConfig, run: Run) -> dict[str, Any]:
     return answer
 
 
-def find_estimate(config: TrainConfig) -> jobs.Job | None:
-    """The newest estimate, under way or ended, from which these settings can be told."""
-    for job in trials.found_trials():
+def find_estimate(config: TrainConfig, owner: str | None = None) -> jobs.Job | None:
+    """The newest estimate of this visitor's, under way or ended, from which these settings can be told."""
+    for job in trials.found_trials(owner):
         if trials.task_of(job.folder) == TASK:
             try:
                 measured = read_config(job.folder).as_dict()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catdog import jobs, trials
+from catdog.admission import admitted
 from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
@@ -78,9 +79,9 @@ def find_export(wanted: Wanted) -> Export | None:
     return Export(str(wanted.file), wanted.format, wanted.quantize, found.st_size, **compared)
 
 
-def newest_job(wanted: Wanted) -> jobs.Job | None:
-    """The newest process that was to make this export, at work or ended."""
-    found = (job for job in trials.found_trials() if trials.task_of(job.folder) == trials.EXPORT)
+def newest_job(wanted: Wanted, owner: str | None = None) -> jobs.Job | None:
+    """The newest process of this visitor's that was to make this export, at work or ended."""
+    found = (job for job in trials.found_trials(owner) if trials.task_of(job.folder) == trials.EXPORT)
     return next((job for job in found if wanted_in(job.folder) == asdict(wanted)), None)
 
 
@@ -89,10 +90,11 @@ def wanted_in(folder: Path) -> dict[str, Any]:
     return found_in(read_json(folder / "config.json"), trials.EXPORT, kind=dict) or {}
 
 
-def start(wanted: Wanted) -> None:
+def start(wanted: Wanted, owner: str | None = None) -> None:
     """Start to make an export, in a process of its own; raises `Refused` or `Failed`."""
     check_choice(wanted.format, wanted.quantize)
-    run = trials.create_trial(TrainConfig(), trials.EXPORT, **{trials.EXPORT: asdict(wanted)})
+    with admitted(owner):
+        run = trials.create_trial(TrainConfig(), trials.EXPORT, owner, **{trials.EXPORT: asdict(wanted)})
     jobs.launch(run.folder)
 
 

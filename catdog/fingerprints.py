@@ -97,7 +97,7 @@ def fingerprint_photos(
 
     `on_progress` gets the photos done and how many are done per second. Raises `Stopped` if asked to.
     """
-    shelf = fingerprint_shelf()
+    shelf = fingerprint_shelf(shelves_folder(next(iter(paths), None)))
     kept, places = known_rows(shelf)
 
     def take(path: Path) -> Taken:
@@ -131,11 +131,11 @@ def fingerprint_photos(
     return found
 
 
-def fingerprint_shelf() -> Shelf:
-    """The shelf of fingerprints; another version of what reads or hashes photos gets another."""
+def fingerprint_shelf(parent: Path) -> Shelf:
+    """The shelf of fingerprints in a folder of shelves; another version of what reads or hashes photos gets another."""
     made_by = {name: version(name) for name in ("pillow", "pillow-heif", "imagehash")}
     what = {"kind": KIND, "image_size": READ_SIDE, "fields": str(FINGERPRINT.descr), "versions": made_by}
-    return open_shelf(what, (FINGERPRINT.itemsize,), np.uint8, shelves_folder())
+    return open_shelf(what, (FINGERPRINT.itemsize,), np.uint8, parent)
 
 
 def known_rows(shelf: Shelf) -> tuple[np.ndarray, dict[str, int]]:

@@ -1,12 +1,17 @@
 """The folders that Catdog keeps files in, and what must hold before files are put into one."""
 
 import os
+import secrets
+import shutil
 import stat
 from pathlib import Path
 
 import platformdirs
 
 from catdog.errors import Refused
+from catdog.public_mode import NO_FOLDERS, is_public
+
+REMOVED = ".deleted-"  # how a folder is named that is about to be gone
 
 
 def cache_folder() -> Path:
@@ -19,14 +24,31 @@ def photo_folders_root() -> Path:
     return cache_folder() / "photos"
 
 
+def uploads_folder(owner: str | None = None) -> Path:
+    """The folder of the photo sets that visitors uploaded, or of those of one visitor where each has their own."""
+    return photo_folders_root() / "uploads" / (owner or "")
+
+
+def models_folder() -> Path:
+    """Where the classifiers are that visitors added, each in a folder of its own."""
+    return cache_folder() / "models"
+
+
 def allowed_roots() -> list[Path]:
-    """The folders below which a visitor may read: those that CATDOG_FOLDERS lists, else the working folder."""
+    """The folders below which a visitor may read: those that CATDOG_FOLDERS lists, else the working folder.
+
+    None of them where the app is open to the public.
+    """
+    if is_public():
+        return []
     listed = os.environ.get("CATDOG_FOLDERS", "").split(os.pathsep)
     return [Path(entry).resolve() for entry in listed if entry] or [Path.cwd().resolve()]
 
 
 def allowed_folder(text: str) -> Path:
     """The folder that a visitor named; raises `Refused` unless it lies, links followed, below an allowed root."""
+    if is_public():
+        raise Refused(NO_FOLDERS)
     folder = Path(text.strip() or ".")
     if not is_allowed(folder):
         roots = " or ".join(map(str, allowed_roots()))
@@ -41,6 +63,16 @@ def is_allowed(path: Path) -> bool:
     except (OSError, RuntimeError, ValueError):
         return False
     return any(real.is_relative_to(root) for root in allowed_roots())
+
+
+def may_see_photos(folder: Path, owner: str | None) -> bool:
+    """Whether a visitor may see what is in a folder of photos: it is allowed, or made here for all, or their own."""
+    real, root, uploads = (path.resolve() for path in (folder, photo_folders_root(), uploads_folder()))
+    if not is_public():
+        return is_allowed(folder) or real.is_relative_to(root)
+    if real.is_relative_to(uploads):
+        return owner is not None and real.is_relative_to(uploads / owner)
+    return real.is_relative_to(root)
 
 
 def find_link_out(folder: Path) -> Path | None:
@@ -93,3 +125,18 @@ def require_empty(folder: Path) -> None:
             f"The folder {folder} can't be looked into ({error.strerror or error}): choose another one."
         ) from error
     raise Refused(f"{folder} is there already and isn't an empty folder: choose a new or an empty one.")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it, links but not what they lead to; raises `OSError` where it can't be."""
+    # Gone as a whole first, so that nobody finds half of it, and of two that remove it one alone does.
+    gone = folder.with_name(f"{REMOVED}{secrets.token_hex(4)}-{folder.name}")
+    folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove what is left in a folder of those whose removal was interrupted."""
+    for path in entries_of(parent):
+        if path.name.startswith(REMOVED) and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)

@@ -20,12 +20,12 @@ from catdog.figures import counted, decimal, percent, short_loss
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_replaceable
 from catdog.heatmaps import draw_map
-from catdog.jobs import ACTIVE_STATES, counts_of, label_of
+from catdog.jobs import counts_of, label_of
 from catdog.json_files import found_in, read_json
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
-from catdog.runs import read_config, read_events, read_status
+from catdog.runs import ACTIVE_STATES, read_config, read_events, read_status
 from catdog.settings import SETTINGS, TrainConfig
 from catdog.whole_files import draft_of
 

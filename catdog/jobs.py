@@ -1,7 +1,6 @@
 """A run as a process of its own: start it, stop it, find it again. What runs is known from the runs' folders alone."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -11,15 +10,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from catdog.admission import admitted, require_startable
 from catdog.errors import Failed, Refused
+from catdog.folders import remove_folder
 from catdog.json_files import found_in, read_json, write_json
+from catdog.owners import is_own, owner_of
 from catdog.plain_text import one_line
-from catdog.runs import KERAS_FILE, create_run, judged, reopen_run, runs_folder
+from catdog.runs import (
+    ACTIVE_STATES,
+    KERAS_FILE,
+    create_run,
+    judged,
+    read_config,
+    read_statuses,
+    reopen_run,
+    runs_folder,
+    waiting_line,
+)
 from catdog.settings import TrainConfig
 
 LABEL_FILE = "label.json"
 LONGEST_NAME = 80
-ACTIVE_STATES = ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -45,24 +56,33 @@ def find_job(folder: Path) -> Job:
     return Job(folder, judged(read_kept(folder / "status.json")))
 
 
-def list_jobs() -> list[Job]:
-    """All runs of the runs folder, the newest first."""
-    return jobs_in(runs_folder())
+def list_jobs(owner: str | None = None) -> list[Job]:
+    """All runs of the runs folder, the newest first; those of this visitor where the app is open to the public."""
+    return jobs_in(runs_folder(), owner)
 
 
-def jobs_in(parent: Path) -> list[Job]:
-    """All runs or trials whose folders lie in this one, the newest first."""
+def jobs_in(parent: Path, owner: str | None = None) -> list[Job]:
+    """All runs or trials that lie in a folder, the newest first; this visitor's where the app is open to the public."""
     try:
         folders = [path for path in parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
     except OSError:
         return []
-    return [find_job(folder) for folder in sorted(folders, reverse=True) if (folder / "status.json").exists()]
+    own = (folder for folder in sorted(folders, reverse=True) if is_own(folder, owner))
+    return [find_job(folder) for folder in own if (folder / "status.json").exists()]
 
 
 def at_work(found: list[Job]) -> list[Job]:
     """Of these runs those that are active: what works first, then what waits, in the order in which it came."""
     active = [job for job in found if job.is_active]
     return sorted(active, key=lambda job: (job.status["state"] == "queued", job.status["started"], job.folder.name))
+
+
+def place_in_line(folder: Path) -> int:
+    """How many runs and trials of all visitors are to end before this one begins."""
+    working = [path for path, status in read_statuses(runs_folder()).items() if status["state"] == "running"]
+    line = waiting_line(runs_folder())
+    ahead = line[: line.index(folder)] if folder in line else line
+    return len({*working, *ahead} - {folder})
 
 
 def read_kept(path: Path) -> dict[str, Any]:
@@ -80,16 +100,26 @@ def read_version(path: Path, version: tuple[int, int, int]) -> dict[str, Any]:
     return read_json(path)
 
 
-def start(config: TrainConfig) -> Path:
-    """Start a run of these settings in a process of its own and return its folder; raises `Refused` or `Failed`."""
-    run = create_run(config)
+def start(config: TrainConfig, owner: str | None = None) -> Path:
+    """Start a run of these settings in a process of its own and return its folder; raises `Refused` or `Failed`.
+
+    A run that has an owner is held to the limits of the public.
+    """
+    if owner:
+        require_startable(config, owner)
+    with admitted(owner, another_run=True):
+        run = create_run(config, owner=owner)
     launch(run.folder)
     return run.folder
 
 
 def resume(folder: Path) -> None:
     """Let a stopped or lost run go on in a new process; raises `Refused` where it can't."""
-    reopen_run(folder)
+    owner = owner_of(folder)
+    if owner:
+        require_startable(read_config(folder), owner)
+    with admitted(owner):
+        reopen_run(folder)
     launch(folder)
 
 
@@ -116,13 +146,10 @@ def delete(folder: Path) -> None:
     """Remove a run's folder; raises `Refused` while its process is at work, `Failed` where it can't be removed."""
     if find_job(folder).is_active:
         raise Refused("This run is at work: stop it first.")
-    # Gone as a whole first, so that nobody finds half a run.
-    gone = folder.with_name(f".deleted-{folder.name}")
     try:
-        folder.rename(gone)
+        remove_folder(folder)
     except OSError as error:
         raise Failed(f"The run could not be deleted ({error.strerror}).") from None
-    shutil.rmtree(gone, ignore_errors=True)
 
 
 def summarize(job: Job) -> dict[str, Any]:

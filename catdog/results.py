@@ -118,9 +118,7 @@ def left_aside(folder: Path, report: dict[str, Any]) -> list[str]:
         found.append(f"{predictions} is missing or damaged: not all photos can be shown.")
     numbers = [each["heatmap"] for each in report["mistakes"] if each["heatmap"] is not None]
     if numbers and (maps is None or max(numbers) >= len(maps)):
-        found.append(
-            f"{folder / HEATMAPS_FILE} is missing or damaged: there are no maps of where it looked."
-        )
+        found.append(f"{folder / HEATMAPS_FILE} is missing or damaged: there are no maps of where it looked.")
     return found
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from catdog.errors import CatdogError, Failed, Refused, Stopped, ran_out_of_memory
 from catdog.json_files import NUMBER, TEXT, found_in, read_json, write_json
+from catdog.owners import fair_order, note_turn, owner_of, write_owner
 from catdog.settings import TrainConfig
 from catdog.whole_files import remove_drafts
 
@@ -40,6 +42,7 @@ EVENT_FIELDS: dict[str, dict[str, Any]] = {
 }
 TRIALS_FOLDER = "trials"  # the folder below that of the runs for what is no run, but waits in line with them
 STATES = ("queued", "running", "done", "stopped", "failed", "lost")
+ACTIVE_STATES = ("queued", "running")
 WAITING = "Waiting for another run to end."
 TURN_SECONDS = 0.5  # how often a run that waits looks whether it is its turn
 HEARTBEAT_SECONDS = 5
@@ -58,10 +61,11 @@ def runs_folder() -> Path:
     return Path(os.environ.get("CATDOG_RUNS") or "runs")
 
 
-def new_run_folder() -> Path:
-    """A folder name for a new run, which sorts by time, to the microsecond."""
+def new_run_folder(owner: str | None = None) -> Path:
+    """A folder name for a new run, which sorts by time, to the microsecond; with an owner, one that nobody guesses."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    return runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{nanoseconds // 1000:06}"
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{nanoseconds // 1000:06}"
+    return runs_folder() / (f"{name}-{secrets.token_hex(16)}" if owner else name)
 
 
 def versions() -> dict[str, str]:
@@ -215,7 +219,7 @@ class Run:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for all runs of the same folder that work or came before; raises `Stopped` if asked to meanwhile."""
+        """Wait for all runs of the same folder that work or are before it; raises `Stopped` if asked to meanwhile."""
         lock = FileLock(self.queue_folder / ".lock")
         while True:
             if waiting_line(self.queue_folder)[:1] in ([], [self.folder]):
@@ -231,18 +235,30 @@ class Run:
                 self.set_state("stopped", message)
                 raise Stopped(message)
             time.sleep(TURN_SECONDS)
+        owner = owner_of(self.folder)
+        if owner:
+            note_turn(self.queue_folder, owner)
         try:
             yield
         finally:
+            if owner:
+                note_turn(self.queue_folder, owner)
             lock.release()
 
 
 def waiting_line(folder: Path) -> list[Path]:
-    """The runs and trials in a folder that wait for their turn, the one that has waited longest first."""
-    found = [*folder.glob("*/status.json"), *folder.glob(f"{TRIALS_FOLDER}/*/status.json")]
-    statuses = {path.parent: read_status(path.parent) for path in found}
+    """The runs and trials in a folder that wait for their turn, the one whose turn is next first."""
+    statuses = read_statuses(folder)
     waiting = [path for path, status in statuses.items() if (status["state"], status["message"]) == ("queued", WAITING)]
-    return sorted(waiting, key=lambda path: (statuses[path]["started"], path.name))
+    at_work = [path for path, status in statuses.items() if status["state"] == "running"]
+    return fair_order(folder, {path: statuses[path]["started"] for path in waiting}, at_work)
+
+
+def read_statuses(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The state now of each run and trial in a folder, whosever they are."""
+    found = [*folder.glob("*/status.json"), *folder.glob(f"{TRIALS_FOLDER}/*/status.json")]
+    # A run that was deleted isn't gone all at once.
+    return {path.parent: read_status(path.parent) for path in found if not path.parent.name.startswith(".")}
 
 
 @contextmanager
@@ -275,13 +291,16 @@ def describe_failure(error: Exception, folder: Path) -> str:
     return f"It failed in a way that was not foreseen ({kind}); {folder / 'log.txt'} has the details."
 
 
-def create_run(config: TrainConfig, folder: Path | str | None = None) -> Run:
+def create_run(config: TrainConfig, folder: Path | str | None = None, owner: str | None = None) -> Run:
     """A new run's folder with its settings, state `queued`; raises `Refused` unless the folder is empty or absent."""
-    folder = Path(folder) if folder is not None else new_run_folder()
+    folder = Path(folder) if folder is not None else new_run_folder(owner)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise Refused(f"The folder {folder} is not empty: name another, or continue its run with --resume.")
+        # Before all else, so that nobody ever finds it without its owner.
+        if owner:
+            write_owner(folder, owner)
         run = Run(folder)
         run.write_config(config)
         run.set_state("queued")
@@ -296,7 +315,7 @@ def reopen_run(folder: Path | str) -> tuple[Run, TrainConfig]:
     status = read_status(folder)
     if not (folder / "config.json").exists():
         raise Refused(f"There is no run in {folder} to resume: leave out --resume to start one.")
-    if status["state"] in ("running", "queued"):
+    if status["state"] in ACTIVE_STATES:
         raise Refused(f"The run in {folder} is {status['state']} already.")
     if status["state"] == "done":
         raise Refused(f"The run in {folder} is done: there is nothing to resume.")
@@ -341,7 +360,7 @@ def judged(written: dict[str, Any]) -> dict[str, Any]:
     status |= {name: written[name] for name, missing in status.items() if is_like(written.get(name), missing)}
     if written.get("state") not in STATES:
         status |= {"state": "lost", "message": "Its status.json is missing or damaged."}
-    if status["state"] in ("running", "queued") and not is_alive(status):
+    if status["state"] in ACTIVE_STATES and not is_alive(status):
         status["state"] = "lost"
         status["message"] = "Its process ended without a word, as where memory runs out; it can be resumed."
     return status

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import shutil
 import time
 import zlib
@@ -23,8 +22,9 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from catdog.folders import cache_folder
+from catdog.folders import REMOVED, cache_folder, remove_folder, remove_leftovers, uploads_folder
 from catdog.json_files import read_json, write_json
+from catdog.public_mode import is_public, limits
 
 FORMAT = 1
 RECORD = np.dtype([("digest", "V32"), ("checksum", "<u4")])
@@ -33,8 +33,7 @@ DEFAULT_LIMIT_GB = 20.0
 SPARE_BYTES = 1_000_000_000
 # A shelf that was used so lately may be in use now, and is not evicted.
 IN_USE_SECONDS = 600.0
-# How a shelf that is being removed is named.
-GONE = ".gone-"
+OF_A_VISITOR = ".activations"  # the folder of shelves beside what a visitor of a public app uploaded
 
 
 class Shelf:
@@ -121,8 +120,16 @@ class Shelf:
             file.writelines(content)
 
 
-def shelves_folder() -> Path:
-    """Where the shelves are."""
+def shelves_folder(photos: Path | None = None) -> Path:
+    """Where the shelves are for a photo or a folder of them.
+
+    Of what somebody uploaded where the app is open to the public they are that visitor's own: they go when the photos
+    go, and nobody who has the same photo can tell by the time it takes that another has it, too.
+    """
+    if photos is not None and is_public():
+        real, uploads = photos.resolve(), uploads_folder().resolve()
+        if real.is_relative_to(uploads) and real != uploads:
+            return uploads / real.relative_to(uploads).parts[0] / OF_A_VISITOR
     return cache_folder() / "activations"
 
 
@@ -153,7 +160,7 @@ def list_shelves(parent: Path) -> list[ShelfSummary]:
     """All shelves in a folder, the least recently used first."""
     found = []
     for folder in parent.glob("*/"):
-        if not folder.name.startswith(GONE):
+        if not folder.name.startswith(REMOVED):
             with suppress(FileNotFoundError):  # somebody may remove it meanwhile
                 photos = size_of(folder / "index.bin") // RECORD.itemsize
                 size_bytes = sum(size_of(path) for path in folder.iterdir())
@@ -170,8 +177,10 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def limit_bytes() -> int:
-    """How much all shelves together may take: CATDOG_CACHE_GB gigabytes, else 20."""
+def limit_bytes(parent: Path | None = None) -> int:
+    """How much all shelves of a folder may take: CATDOG_CACHE_GB gigabytes, else 20; those of a visitor less."""
+    if parent is not None and parent.name == OF_A_VISITOR:
+        return min(limit_bytes(), limits().kept_megabytes * 1_000_000)
     try:
         gigabytes = float(os.environ.get("CATDOG_CACHE_GB", DEFAULT_LIMIT_GB))
     except ValueError:
@@ -201,24 +210,16 @@ def make_room(needed_bytes: int, parent: Path) -> bool:
 
 def room(parent: Path, total_bytes: int) -> int:
     """How many bytes more the limit and the disk allow a folder whose shelves have so many; negative if too many."""
-    return min(limit_bytes() - total_bytes, shutil.disk_usage(parent).free - SPARE_BYTES)
+    return min(limit_bytes(parent) - total_bytes, shutil.disk_usage(parent).free - SPARE_BYTES)
 
 
 def remove_shelf(folder: Path) -> bool:
     """Remove a shelf, as a whole before its files go one by one; whether that could be done."""
-    gone = folder.with_name(f"{GONE}{secrets.token_hex(4)}")
     try:
-        folder.rename(gone)
+        remove_folder(folder)
     except OSError:
         return False  # It is open, on a system that minds; or somebody else was faster.
-    shutil.rmtree(gone, ignore_errors=True)
     return True
-
-
-def remove_leftovers(parent: Path) -> None:
-    """Remove what is left of shelves whose removal was interrupted."""
-    for folder in parent.glob(f"{GONE}*/"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_shelves(parent: Path) -> int:

@@ -192,7 +192,7 @@ def measure_features(
     if not kept_for_later:
         return measure_features_in(own_folder, setup)
     try:
-        return measure_features_in(shelves_folder(), setup)
+        return measure_features_in(shelves_folder(Path(setup.config.data)), setup)
     except OSError:  # as where training falls back too
         return measure_features_in(own_folder, setup)
 

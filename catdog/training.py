@@ -69,7 +69,7 @@ def extract_splits(setup: Setup) -> dict[str, Extracted]:
     """The pooled features, and where kept the activations at the freeze boundary, of training and validation."""
     setup.run.event("phase", phase="features")
     try:
-        return extract_into(shelves_folder(), setup)
+        return extract_into(shelves_folder(Path(setup.config.data)), setup)
     except OSError as error:
         setup.run.event(
             "note", message=f"The cache folder can't be written ({error.strerror}), so nothing is kept for later."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catdog import jobs
+from catdog.admission import admitted, require_startable
 from catdog.errors import CatdogError
 from catdog.json_files import found_in, read_json
 from catdog.runs import TRIALS_FOLDER, Run, create_run, new_run_folder, read_config, runs_folder
@@ -30,22 +31,28 @@ def trials_folder() -> Path:
     return runs_folder() / TRIALS_FOLDER
 
 
-def create_trial(config: TrainConfig, task: str, **found: Any) -> Run:
+def create_trial(config: TrainConfig, task: str, owner: str | None = None, **found: Any) -> Run:
     """The folder of a new trial, state `queued`, with what else its `config.json` is to say. Old trials go.
 
     Raises `Refused` where it can't be made.
     """
-    for job in found_trials()[MOST_KEPT - 1 :]:
+    for job in found_trials(owner)[MOST_KEPT - 1 :]:
         if not job.is_active:
             shutil.rmtree(job.folder, ignore_errors=True)
-    run = create_run(config, trials_folder() / new_run_folder().name)
+    run = create_run(config, trials_folder() / new_run_folder(owner).name, owner)
     run.write_config(config, task=task, **found)
     return run
 
 
-def start(config: TrainConfig, task: str) -> Path:
-    """Start a trial in a process of its own and return its folder; raises `Refused` or `Failed`."""
-    run = create_trial(config, task)
+def start(config: TrainConfig, task: str, owner: str | None = None) -> Path:
+    """Start a trial in a process of its own and return its folder; raises `Refused` or `Failed`.
+
+    One that has an owner is held to the limits of the public.
+    """
+    if owner:
+        require_startable(config, owner)
+    with admitted(owner):
+        run = create_trial(config, task, owner)
     jobs.launch(run.folder)
     return run.folder
 
@@ -56,14 +63,14 @@ def task_of(folder: Path) -> str:
     return task if task in (*QUESTIONS, EXPORT) else "train"
 
 
-def found_trials() -> list[jobs.Job]:
-    """All trials, the newest first."""
-    return jobs.jobs_in(trials_folder())
+def found_trials(owner: str | None = None) -> list[jobs.Job]:
+    """All trials, the newest first; those of this visitor where the app is open to the public."""
+    return jobs.jobs_in(trials_folder(), owner)
 
 
-def newest(task: str, config: TrainConfig) -> jobs.Job | None:
-    """The newest trial of a task whose answer holds for these settings."""
-    for job in found_trials():
+def newest(task: str, config: TrainConfig, owner: str | None = None) -> jobs.Job | None:
+    """The newest trial of a task, of this visitor's, whose answer holds for these settings."""
+    for job in found_trials(owner):
         if task_of(job.folder) != task:
             continue
         try:

@@ -11,6 +11,7 @@ from trained import one_json_object, run_python
 
 from catdog import shelves
 from catdog.__main__ import main
+from catdog.folders import REMOVED
 from catdog.shelves import (
     IN_USE_SECONDS,
     SPARE_BYTES,
@@ -171,7 +172,7 @@ def test_a_shelf_without_its_index_counts_and_goes_too():
 @pytest.mark.parametrize("end", [make_room, clear_shelves])
 def test_a_removal_that_was_interrupted_is_ended(end):
     shelf = filled(1)
-    gone = shelf.folder.with_name(".gone-0123")
+    gone = shelf.folder.with_name(f"{REMOVED}0123")
     shutil.copytree(shelf.folder, gone)
     (gone / "shelf.json").unlink()
     assert [summary.folder for summary in list_shelves(shelves_folder())] == [shelf.folder]

@@ -105,7 +105,7 @@ def test_each_content_is_read_once_and_kept(tmp_path, taken):
 def test_a_row_that_was_damaged_is_read_anew(tmp_path, taken):
     path = save_scene(tmp_path / "1.png", 1)
     before = fingerprint_photos([path])
-    rows = fingerprint_shelf().folder / "rows.bin"
+    rows = fingerprint_shelf(shelves_folder()).folder / "rows.bin"
     rows.write_bytes(bytes(len(rows.read_bytes())))
     taken.clear()
     after = fingerprint_photos([path])
@@ -124,7 +124,7 @@ def test_without_a_cache_the_same_is_found(tmp_path, monkeypatch, trouble):
     found = fingerprint_photos([path])
     assert list(found.digests) == [path]
     assert next(iter(found.rows.values()))["width"] == 200
-    assert len(fingerprint_shelf().records()) == 0
+    assert len(fingerprint_shelf(shelves_folder()).records()) == 0
 
 
 def test_what_was_read_before_it_was_stopped_is_kept(tmp_path, taken):

@@ -268,6 +268,8 @@ def test_only_pages_import_streamlit():
         "course",
         "advice",
         "export_jobs",
+        "visitors",
+        "time_limits",
     ]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"

@@ -416,7 +416,7 @@ def test_a_full_disk_and_a_broken_listener_do_not_hide_why_a_run_failed(run, mon
         monkeypatch.setattr(runs, "write_json", fail)
         yield
 
-    sentence = r"^A file could not be written or read \(No space left on device: x\)\.$"
+    sentence = r"^There was no room left to write x \(No space left on device\): make some, and then resume the run\.$"
     with pytest.raises(Failed, match=sentence), run.working(), full_disk():
         raise OSError(28, "No space left on device", "x")
 

@@ -11,10 +11,11 @@ from typing import Any
 import streamlit as st
 
 from catdog.errors import CatdogError, Failed, Refused
-from catdog.folders import cache_folder
+from catdog.folders import models_folder
 from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.pages.words import plain
+from catdog.public_mode import is_public
 
 TOKEN_BYTES = 16  # of the name of the folder that a file lies in, so that nobody guesses another's
 MOST_MODELS = 3  # of one visitor at a time
@@ -24,12 +25,7 @@ SHOWN_CLASSES = 4
 
 def may_add() -> bool:
     """Whether visitors may bring classifiers along: not where the app is open to the public."""
-    return os.environ.get("CATDOG_PUBLIC") != "1"
-
-
-def models_folder() -> Path:
-    """Where the files that visitors added are, each in a folder of its own."""
-    return cache_folder() / "models"
+    return not is_public()
 
 
 def own_models() -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import PhotoSet, find_photo_set, require_folder
 from catdog.plain_text import one_line
 from catdog.problems import Problem
+from catdog.public_mode import is_public, require_few_photos
 from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
 SOURCES = {"folder": "Folder", "upload": "Upload", "tutorial": "Tutorial", "drawings": "Drawings"}
@@ -24,10 +25,11 @@ EXAMPLES = 8  # of all classes together: one row
 
 def choose_photos(seed: int) -> PhotoSet | None:
     """Let the visitor choose photos and show what is in them; None until there are some to train on."""
-    default = "folder" if Path("data").is_dir() else "drawings"
+    sources = [name for name in SOURCES if not is_public() or name != "folder"]
+    default = "folder" if "folder" in sources and Path("data").is_dir() else "drawings"
     source = st.segmented_control(
         "Where from",
-        list(SOURCES),
+        sources,
         format_func=lambda name: SOURCES[name],
         default=default,
         required=True,
@@ -39,7 +41,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
     chooser = {"folder": from_folder, "upload": from_upload, "tutorial": from_tutorial, "drawings": from_drawings}
     folder = None
     try:
-        folder = chooser[source or default]()
+        folder = chooser[source if source in sources else default]()
         if folder is None:
             return None
         version = folder_version(folder)
@@ -52,6 +54,8 @@ def choose_photos(seed: int) -> PhotoSet | None:
             photo_set, problems = judged(folder, seed, left_out, relabelled, version, fingerprints)
         else:
             photo_set, problems = read_photo_set(folder, seed, left_out, relabelled, version), None
+        if is_public():
+            require_few_photos(len(photo_set.paths()))
     except CatdogError as error:
         st.warning(plain(str(error)), icon=":material/folder_off:")
         if folder:

@@ -14,6 +14,7 @@ from catdog.json_files import found_in, read_json
 from catdog.memory import share_one_heap
 from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
+from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain
 from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, KERAS_FILE
@@ -37,7 +38,8 @@ class Source(NamedTuple):
 def choose_classifier() -> Source:
     """Let the visitor choose: what they added last first, then the newest run, the bundled classifier last."""
     found = dict(reversed(added_models().items()))
-    found |= {str(job.folder): name_of(job) for job in jobs.list_jobs() if job.has_classifier and not job.is_active}
+    ended = (job for job in jobs.list_jobs(owner()) if job.has_classifier and not job.is_active)
+    found |= {str(job.folder): name_of(job) for job in ended}
     found[BUNDLED] = "Bundled classifier"
     name = st.selectbox(
         "Classifier",
@@ -45,7 +47,8 @@ def choose_classifier() -> Source:
         format_func=lambda name: found.get(name, name),
         help="The newest of your runs, unless you choose another; the bundled one needs no training.",
     )
-    source = source_of(name or BUNDLED)
+    # A browser may send what no list offers.
+    source = source_of(name if name in found else BUNDLED)
     st.caption(plain(facts_of(source)))
     return source
 

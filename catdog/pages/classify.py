@@ -15,6 +15,7 @@ from catdog.pages.classifiers import Source, answered_of, choose_classifier, loa
 from catdog.pages.export_view import show_export
 from catdog.pages.words import plain
 from catdog.photos import ENDINGS, MAX_BYTES
+from catdog.public_mode import is_public, limits
 from catdog.result_charts import threshold_chart
 from catdog.settings import BUNDLED
 from catdog.verdicts import UNSURE_BELOW
@@ -58,12 +59,13 @@ def choose_uploads() -> dict[str, Any]:
     """The photos that the visitor uploaded or took, by what Streamlit knows them by."""
     # New keys empty the uploaders: nobody wants to remove a thousand photos one by one.
     emptied = st.session_state.setdefault("uploads_emptied", 0)
+    largest = MAX_BYTES // 1_000_000
     uploads = st.file_uploader(
         "Photos",
         key=f"photos_{emptied}",
         type=TYPES,
         accept_multiple_files=True,
-        max_upload_size=MAX_BYTES // 1_000_000,
+        max_upload_size=min(largest, limits().megabytes_at_once) if is_public() else largest,
         help="JPEG, PNG, GIF, BMP, WebP, AVIF or HEIC. They stay in this server's memory until you remove them. With "
         "the field in focus (Tab), Ctrl+V adds a copied picture.",
     )
@@ -84,6 +86,7 @@ def choose_uploads() -> dict[str, Any]:
         taken = st.camera_input("Take a photo", label_visibility="collapsed")
         if taken:
             uploads = [taken, *uploads]
+    require_few(uploads)
     if uploads:
         st.button(
             "Remove all",
@@ -92,6 +95,25 @@ def choose_uploads() -> dict[str, Any]:
             on_click=partial(st.session_state.__setitem__, "uploads_emptied", emptied + 1),
         )
     return {upload.file_id: upload for upload in uploads}
+
+
+def require_few(uploads: list[Any]) -> None:
+    """Let go of photos that are more than one visitor may have here at once, and say so where they were chosen."""
+    if not is_public():
+        return
+    allowed = limits()
+    if len(uploads) > allowed.photos_at_once or sum(each.size for each in uploads) > 1e6 * allowed.megabytes_at_once:
+        # They don't stay in the memory that all visitors share.
+        st.session_state["uploads_emptied"] += 1
+        st.session_state["too_many"] = True
+        st.rerun()
+    words = f"At most {allowed.photos_at_once:,} photos at once, of together {allowed.megabytes_at_once:,} MB"
+    if uploads:
+        st.session_state["too_many"] = False
+    if st.session_state.get("too_many"):
+        st.warning(f"{words}: choose fewer.", icon=":material/block:")
+    elif not uploads:
+        st.caption(f"{words}. They stay in this server's memory, unseen by others, until you remove them or leave.")
 
 
 def choose_threshold(source: Source) -> float:

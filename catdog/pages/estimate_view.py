@@ -6,6 +6,7 @@ from catdog import jobs, trials
 from catdog.errors import CatdogError
 from catdog.estimate import TASK, Expectation, expected, find_estimate
 from catdog.figures import duration, gigabytes
+from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.settings import TrainConfig
 
@@ -14,7 +15,7 @@ POLL_SECONDS = 1.0
 
 def show_estimate(config: TrainConfig | None) -> None:
     """What a run of these settings will take, or a button that finds it out."""
-    job = find_estimate(config) if config else None
+    job = find_estimate(config, owner()) if config else None
     if job and job.is_active:
         st.fragment(run_every=POLL_SECONDS)(show_measuring)(job)
         return
@@ -35,7 +36,7 @@ def show_estimate(config: TrainConfig | None) -> None:
         key=f"start_{TASK}",
     ):
         try:
-            trials.start(config, TASK)
+            trials.start(config, TASK, owner())
             st.rerun()
         except CatdogError as error:
             st.error(plain(str(error)), icon=":material/error:")

@@ -8,6 +8,7 @@ from catdog import export_jobs, jobs
 from catdog.errors import CatdogError
 from catdog.export_jobs import Wanted
 from catdog.exports import FORMATS, Export, check_choice, snippet
+from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.shelves import readable_size
 
@@ -30,14 +31,14 @@ def show_export(source: str) -> None:
         help="Weights of 8 bits: a third of the size, and faster on most devices. Probabilities may differ by 0.05.",
     )
     wanted = Wanted(source, chosen, quantize)
-    job = export_jobs.newest_job(wanted)
+    job = export_jobs.newest_job(wanted, owner())
     active = bool(job and job.is_active)
     st.fragment(run_every=POLL_SECONDS if active else None)(show_state)(wanted, active)
 
 
 def show_state(wanted: Wanted, was_active: bool) -> None:
     """Show an export, or how its making goes, or the button that makes it."""
-    job = export_jobs.newest_job(wanted)
+    job = export_jobs.newest_job(wanted, owner())
     active = bool(job and job.is_active)
     if was_active and not active:
         st.rerun()
@@ -100,7 +101,7 @@ def offer(wanted: Wanted) -> None:
     )
     if pressed:
         try:
-            export_jobs.start(wanted)
+            export_jobs.start(wanted, owner())
         except CatdogError as error:
             st.error(plain(str(error)), icon=":material/error:")
             return

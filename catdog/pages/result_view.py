@@ -9,10 +9,11 @@ import streamlit as st
 from catdog.csv_files import disarmed
 from catdog.figures import percent
 from catdog.findings import describe_accuracy, describe_calibration
-from catdog.folders import is_allowed, photo_folders_root
+from catdog.folders import may_see_photos
 from catdog.json_files import found_in, read_json
 from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
+from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import HTML_FILE, count_right, left_aside, read_report
@@ -50,8 +51,7 @@ def photos_folder(folder: Path) -> Path | None:
     if named is None:
         return None
     photos = Path(named)
-    may_be_seen = is_allowed(photos) or photos.resolve().is_relative_to(photo_folders_root().resolve())
-    return photos if may_be_seen and photos.is_dir() else None
+    return photos if may_see_photos(photos, owner()) and photos.is_dir() else None
 
 
 def show_accuracy(folder: Path, report: dict[str, Any], photos: Path | None) -> None:

@@ -16,7 +16,9 @@ from catdog.figures import duration, percent
 from catdog.json_files import found_in, read_json
 from catdog.pages.export_view import show_export
 from catdog.pages.result_view import show_result
+from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain
+from catdog.public_mode import is_public
 from catdog.runs import H5_FILE, KERAS_FILE, read_config
 from catdog.sparklines import sparkline
 
@@ -34,7 +36,7 @@ STATE_BADGES = {
 
 def show_run() -> None:
     """Show the run that this visitor started or chose, else one that is at work, else the newest."""
-    found = jobs.list_jobs()
+    found = jobs.list_jobs(owner())
     active = jobs.at_work(found)
     chosen = [job for job in found if job.folder.name == st.session_state.get("shown_run")]
     shown = next(iter([*chosen, *active, *found]), None)
@@ -86,7 +88,7 @@ def show_nothing_yet() -> None:
 def show_live(folder: Path, state: str, polled: bool) -> None:
     """Show how a run is now and what else is at work; once its state is another or all is over, draw the page anew."""
     job = jobs.find_job(folder)
-    active = jobs.at_work(jobs.list_jobs())
+    active = jobs.at_work(jobs.list_jobs(owner()))
     if job.status["state"] != state or (polled and not active):
         st.rerun()
     show_heading(job)
@@ -141,13 +143,19 @@ def show_heading(job: jobs.Job) -> None:
 
 def show_place(job: jobs.Job, active: list[jobs.Job]) -> None:
     """What a run waits for, and the way out of the line."""
-    ahead = list(takewhile(lambda other: other.folder != job.folder, active))
-    if not ahead:
+    if is_public():
+        # Whose they are and what they are called is nobody's business.
+        count = jobs.place_in_line(job.folder)
+        words = "what is before it" if count == 1 else f"the {count} before it"
+    else:
+        ahead = list(takewhile(lambda other: other.folder != job.folder, active))
+        count = len(ahead)
+        words = f"{plain(name_of(ahead[0]))}{f' and {count - 1} more' if count > 1 else ''}" if ahead else ""
+    if not count:
         st.progress(0.0, "Starting")
         return
-    others = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Waiting for {plain(name_of(ahead[0]))}{others} to end. It begins by itself.")
+        st.markdown(f"Waiting for {words} to end. It begins by itself.")
         take_out(job)
 
 
@@ -175,10 +183,17 @@ def show_others(shown: jobs.Job, active: list[jobs.Job]) -> None:
         waits = job.status["state"] == "queued"
         icon, colour = STATE_BADGES[job.status["state"]]
         with st.container(horizontal=True, vertical_alignment="center"):
-            place = f"{sum(each.status['state'] == 'queued' for each in active[: active.index(job) + 1])} in line"
+            place = f"{place_among(active, job)} in line"
             st.markdown(f"{plain(name_of(job))} :{colour}-badge[{icon} {place if waits else 'running'}]")
             if waits:
                 take_out(job)
+
+
+def place_among(active: list[jobs.Job], job: jobs.Job) -> int:
+    """The how manieth a run is that waits, from 1."""
+    if is_public():
+        return max(jobs.place_in_line(job.folder), 1)
+    return sum(each.status["state"] == "queued" for each in active[: active.index(job) + 1])
 
 
 def show_progress(job: jobs.Job, course: Course) -> None:

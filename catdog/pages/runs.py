@@ -14,6 +14,7 @@ from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
+from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain
 from catdog.plain_text import one_line
 from catdog.runs import read_config, read_events
@@ -50,7 +51,7 @@ FORMATS = {
 def main() -> None:
     """Read from top to bottom: the table, then what can be done with the runs chosen in it."""
     st.subheader("Runs", anchor=False)
-    found = jobs.list_jobs()
+    found = jobs.list_jobs(owner())
     if not found:
         st.markdown("Every run will stand here with its settings and its accuracy, to compare and to come back to.")
         st.page_link("catdog/pages/train.py", label="Train the first one", icon=":material/arrow_forward:")

@@ -12,7 +12,8 @@ from catdog.figures import decimal
 from catdog.folders import is_allowed
 from catdog.pages.network_picture import network_picture, say_what_learns
 from catdog.presets import PRESETS, find_preset
-from catdog.settings import BACKBONES, FREEZE_DEPTHS, SETTINGS, check_backbone_name, rate_steps
+from catdog.public_mode import freeze_depths, is_public, most, within
+from catdog.settings import BACKBONES, SETTINGS, check_backbone_name, rate_steps
 
 FREEZE_WORDS = {
     "none": "Nothing frozen",
@@ -64,7 +65,7 @@ def network_settings(class_count: int) -> dict[str, Any]:
     with left:
         depth = choose_depth(matters=fine_tune_epochs > 0)
     with right:
-        backbone = choose("backbone", BACKBONE_WORDS, accept_new_options=True)
+        backbone = choose("backbone", BACKBONE_WORDS, accept_new_options=not is_public())
     if backbone not in BACKBONES and not is_allowed(Path(backbone)):
         raise Refused(f"{backbone} is not in a folder that this app may read: choose one of {', '.join(BACKBONES)}.")
     check_backbone_name(backbone)
@@ -106,7 +107,7 @@ def more_settings() -> dict[str, Any]:
 
 def fill_form(settings: dict[str, Any]) -> None:
     """Let the form show these settings when it is drawn next; those of its own that are missing stay as they are."""
-    for name, value in settings.items():
+    for name, value in within(settings).items():
         kept_values()[name] = value
         st.session_state.pop(name, None)
 
@@ -135,10 +136,10 @@ def choose(name: str, words: dict[str, str], **options: Any) -> str:
 def choose_depth(matters: bool) -> str:
     """The freeze depth, from nothing to everything; where nothing is fine-tuned, it says that it doesn't matter."""
     field = SETTINGS["freeze_depth"]
-    st.session_state.setdefault("freeze_depth", kept_values().get("freeze_depth", field.default))
+    keep_within("freeze_depth")
     kept_values()["freeze_depth"] = st.select_slider(
         field.metadata["label"],
-        FREEZE_DEPTHS,
+        freeze_depths(),
         format_func=lambda depth: FREEZE_WORDS[depth],
         help=field.metadata["help"] + ("" if matters else " **It matters only where there are fine-tuning epochs.**"),
         disabled=not matters,
@@ -149,17 +150,26 @@ def choose_depth(matters: bool) -> str:
 
 def whole_number(name: str, step: int = 1) -> int:
     """A whole number within a setting's bounds."""
-    field = SETTINGS[name]
-    st.session_state.setdefault(name, kept_values().get(name, field.default))
+    field, highest = SETTINGS[name], most(name)
+    keep_within(name)
+    limited = f" Here it is at most {highest:,}." if highest < field.metadata["high"] else ""
     kept_values()[name] = st.number_input(
         field.metadata["label"],
         field.metadata["low"],
-        field.metadata["high"],
+        highest,
         step=step,
-        help=field.metadata["help"],
+        help=field.metadata["help"] + limited,
         key=name,
     )
     return kept_values()[name]
+
+
+def keep_within(name: str) -> None:
+    """Let a setting's field show what was chosen, as far as that may be chosen here."""
+    wanted = settings_now()[name]
+    allowed = within({name: wanted})[name]
+    if name not in st.session_state or allowed != wanted:
+        st.session_state[name] = allowed
 
 
 def learning_rate(name: str) -> float:

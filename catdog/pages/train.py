@@ -11,6 +11,7 @@ from catdog.pages.photo_problems import look_through
 from catdog.pages.run_view import show_run
 from catdog.pages.settings_form import choose_preset, learning_settings, more_settings, network_settings
 from catdog.pages.trial_view import show_trials
+from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.settings import SETTINGS, TrainConfig
 
@@ -26,7 +27,7 @@ def show_train_button(config: TrainConfig | None) -> None:
         width="stretch",
     ):
         try:
-            run_folder = jobs.start(config)
+            run_folder = jobs.start(config, owner())
             st.session_state["shown_run"] = run_folder.name
         except CatdogError as error:
             st.error(plain(str(error)), icon=":material/error:")

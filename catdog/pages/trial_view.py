@@ -10,6 +10,7 @@ from catdog.errors import CatdogError
 from catdog.figures import decimal
 from catdog.json_files import found_in
 from catdog.pages.settings_form import fill_form
+from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.progress import PHASE_WORDS
 from catdog.runs import read_events
@@ -32,7 +33,7 @@ def show_trials(config: TrainConfig | None) -> None:
     with st.expander("Try before you train", icon=":material/experiment:"):
         with st.container(horizontal=True):
             for task, (label, icon, help_text) in BUTTONS.items():
-                found = config and trials.newest(task, config)
+                found = config and trials.newest(task, config, owner())
                 busy = bool(found and found.is_active)
                 if st.button(label, icon=icon, help=help_text, disabled=config is None or busy, key=f"start_{task}"):
                     start(task, config)
@@ -40,7 +41,7 @@ def show_trials(config: TrainConfig | None) -> None:
             st.caption("Choose photos and valid settings first.")
             return
         for task in BUTTONS:
-            job = trials.newest(task, config)
+            job = trials.newest(task, config, owner())
             if job:
                 st.fragment(run_every=POLL_SECONDS if job.is_active else None)(show_trial)(task, job, job.is_active)
 
@@ -48,7 +49,7 @@ def show_trials(config: TrainConfig | None) -> None:
 def start(task: str, config: TrainConfig) -> None:
     """Start a trial, or say why that can't be."""
     try:
-        trials.start(config, task)
+        trials.start(config, task, owner())
     except CatdogError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
