@@ -53,7 +53,7 @@ class Job:
 
 def find_job(folder: Path) -> Job:
     """The job of a run's folder as it is now."""
-    return Job(folder, judged(read_kept(folder / "status.json")))
+    return Job(folder, judged(read_kept(folder / "status.json"), folder))
 
 
 def list_jobs(owner: str | None = None) -> list[Job]:

@@ -46,6 +46,7 @@ ACTIVE_STATES = ("queued", "running")
 WAITING = "Waiting for another run to end."
 TURN_SECONDS = 0.5  # how often a run that waits looks whether it is its turn
 HEARTBEAT_SECONDS = 5
+LOOK_SECONDS = 0.5
 # A running process says so every HEARTBEAT_SECONDS; one that was silent for this long is lost.
 LOST_AFTER_SECONDS = 60
 # What a run holds in reserve on the disk, so that it can say why it ended where the disk is full.
@@ -267,7 +268,8 @@ def working_lock(folder: Path) -> Iterator[None]:
     (folder / "checkpoint").mkdir(exist_ok=True)
     lock = FileLock(folder / "checkpoint" / ".lock")
     try:
-        lock.acquire(timeout=0)
+        # Whoever looks at a run's state may hold the lock for a moment.
+        lock.acquire(timeout=LOOK_SECONDS)
     except Timeout:
         raise Refused(f"The run in {folder} is running already.") from None
     try:
@@ -350,17 +352,17 @@ def read_config(folder: Path) -> TrainConfig:
 
 def read_status(folder: Path) -> dict[str, Any]:
     """A run's state now; `lost` where its process is gone or has been silent for too long."""
-    return judged(read_json(folder / "status.json"))
+    return judged(read_json(folder / "status.json"), folder)
 
 
-def judged(written: dict[str, Any]) -> dict[str, Any]:
-    """What `status.json` said, as far as it is to be believed now."""
+def judged(written: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What the `status.json` of a run's folder said, as far as it is to be believed now."""
     status = {"state": "lost", "pid": 0, "host": "", "started": 0.0, "updated": 0.0, "message": ""}
     # A file that was damaged by hand is believed only where it has the right shape.
     status |= {name: written[name] for name, missing in status.items() if is_like(written.get(name), missing)}
     if written.get("state") not in STATES:
         status |= {"state": "lost", "message": "Its status.json is missing or damaged."}
-    if status["state"] in ACTIVE_STATES and not is_alive(status):
+    if status["state"] in ACTIVE_STATES and not is_alive(status) and not is_worked_on(folder):
         status["state"] = "lost"
         status["message"] = "Its process ended without a word, as where memory runs out; it can be resumed."
     return status
@@ -390,6 +392,19 @@ def is_alive(status: dict[str, Any]) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Whether a process holds a run's lock, which tells the truth whatever the clock was set to meanwhile."""
+    if not (folder / "checkpoint" / ".lock").exists():
+        return False
+    try:
+        FileLock(folder / "checkpoint" / ".lock", timeout=0).acquire().lock.release()
+    except Timeout:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def is_whole(event: dict[str, Any]) -> bool:

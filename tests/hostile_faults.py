@@ -183,6 +183,30 @@ def probabilities_of(run: Path) -> dict[str, float]:
         return {row["path"]: float(row["probability_cats"]) for row in csv.DictReader(file)}
 
 
+def state_of_the_living(updated: float) -> Callable[[Place], str]:
+    """The state of a run whose process lives and wrote so many seconds from now, by the clock, that it does."""
+
+    def make(place: Place) -> str:
+        program = f"""
+import json, time
+from pathlib import Path
+from catdog.runs import create_run
+from catdog.settings import TrainConfig
+time_of_the_clock = time.time
+time.time = lambda: time_of_the_clock() + {updated}
+run = create_run(TrainConfig(data="photos"), "run")
+with run.alone():
+    run.set_state("running")
+    print(flush=True)
+    input()
+"""
+        with process(program, place) as writer:
+            writer.stdout.readline()
+            return f"its run is {read_status(place.folder / 'run')['state']}"
+
+    return make
+
+
 def state_of_the_dead(updated: float) -> Callable[[Place], str]:
     """The state of a run whose process wrote so many seconds from now, while another process has its number."""
 
@@ -297,6 +321,18 @@ CASES = [
         "",
         ".../run/cat_dog_classifier.keras can't be loaded as a Keras model (BadZipFile). (exit status 2)",
         damaged("cat_dog_classifier.keras", "cut off", "classify", "RUN", "PHOTOS"),
+    ),
+    Case(
+        "a process that lives, and a clock set back by an hour",
+        "",
+        "its run is running",
+        state_of_the_living(updated=3600.0),
+    ),
+    Case(
+        "a process that lives, and a clock set forward by an hour",
+        "",
+        "its run is running",
+        state_of_the_living(updated=-3600.0),
     ),
     Case(
         "a process that is gone, and another that has its number by now",
