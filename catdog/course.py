@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from catdog.curves import Curves, thinned
+from catdog.events import read_events
 from catdog.json_files import NUMBER, found_in
 from catdog.progress import PHASE_WORDS
-from catdog.runs import WAITING, read_events
+from catdog.runs import WAITING
 from catdog.settings import TrainConfig
 
 RECENT_SECONDS = 10.0  # what a figure of speed looks back on

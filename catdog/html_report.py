@@ -16,6 +16,7 @@ from catdog.chart_svg import draw_svg
 from catdog.charts import class_colours, learning_chart
 from catdog.curves import learning_curves
 from catdog.errors import Refused
+from catdog.events import read_events
 from catdog.figures import counted, decimal, percent, short_loss
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_replaceable
@@ -25,7 +26,7 @@ from catdog.json_files import found_in, read_json
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
-from catdog.runs import ACTIVE_STATES, read_config, read_events, read_status
+from catdog.runs import ACTIVE_STATES, read_config, read_status
 from catdog.settings import SETTINGS, TrainConfig
 from catdog.whole_files import draft_of
 

@@ -11,9 +11,9 @@ from trained import small_config
 
 from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
+from catdog.events import read_events
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files, read_photo
-from catdog.runs import read_events
 from catdog.shelves import clear_shelves, list_shelves, shelves_folder
 from catdog.training import train
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from trained import REPOSITORY, run_python
 
-from catdog.runs import read_events, read_status
+from catdog.events import read_events
+from catdog.runs import read_status
 from catdog.shelves import list_shelves
 
 FLAGS = ["--backbone", "starter", "--image-size", "32", "--batch-size", "8", "--augment", "mirror"]

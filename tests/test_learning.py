@@ -7,8 +7,9 @@ import pytest
 from catdog.activations import KeptActivations
 from catdog.array_files import read_arrays, write_arrays
 from catdog.errors import Stopped
+from catdog.events import read_events
 from catdog.learning import Best, Diverged, Learning, Phase
-from catdog.runs import FREQUENT_EVENT_SECONDS, create_run, read_events
+from catdog.runs import FREQUENT_EVENT_SECONDS, create_run
 from catdog.settings import TrainConfig
 
 

@@ -12,6 +12,7 @@ from trained import run_python, small_config
 
 from catdog import admission, jobs, trials
 from catdog.errors import Refused
+from catdog.events import read_events
 from catdog.folders import allowed_folder, is_allowed, may_see_photos, photo_folders_root, uploads_folder
 from catdog.public_mode import (
     Limits,
@@ -24,7 +25,7 @@ from catdog.public_mode import (
     variable,
     within,
 )
-from catdog.runs import Run, create_run, read_events, read_status
+from catdog.runs import Run, create_run, read_status
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, TrainConfig
 from catdog.time_limits import in_time
 from catdog.visitors import new_token, owner_with

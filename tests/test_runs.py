@@ -14,7 +14,8 @@ import pytest
 
 from catdog import runs
 from catdog.errors import Failed, Refused, Stopped
-from catdog.runs import Run, create_run, new_run_folder, read_config, read_events, read_status, reopen_run, runs_folder
+from catdog.events import read_events
+from catdog.runs import Run, create_run, new_run_folder, read_config, read_status, reopen_run, runs_folder
 from catdog.settings import TrainConfig
 
 CONFIG = TrainConfig(data="my photos", seed=3)

@@ -12,12 +12,13 @@ from catdog.charts import comparison_chart
 from catdog.csv_files import disarmed
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
+from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain
 from catdog.plain_text import one_line
-from catdog.runs import read_config, read_events
+from catdog.runs import read_config
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, TrainConfig
 
 MOST_COMPARED = 6  # as many as there are colours

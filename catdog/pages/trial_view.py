@@ -7,13 +7,13 @@ import streamlit as st
 
 from catdog import jobs, trials
 from catdog.errors import CatdogError
+from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.json_files import found_in
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.progress import PHASE_WORDS
-from catdog.runs import read_events
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
 from catdog.trial_charts import rates_chart, shares_chart
 
