@@ -4,6 +4,8 @@ import os
 import secrets
 import shutil
 import stat
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -12,6 +14,7 @@ from catdog.errors import Refused
 from catdog.public_mode import NO_FOLDERS, is_public
 
 REMOVED = ".deleted-"  # how a folder is named that is about to be gone
+UNFINISHED_SECONDS = 24 * 3600.0  # nobody unpacks or draws photos for that long
 
 
 def cache_folder() -> Path:
@@ -140,3 +143,12 @@ def remove_leftovers(parent: Path) -> None:
     for path in entries_of(parent):
         if path.name.startswith(REMOVED) and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_unfinished(parent: Path) -> None:
+    """Remove what somebody began to put into a folder of photo sets a day ago, and was ended before it was whole."""
+    for path in entries_of(parent):
+        with suppress(OSError):
+            is_draft = path.name.startswith(".") and not path.is_symlink()
+            if is_draft and time.time() - path.stat().st_mtime > UNFINISHED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from catdog.admission import admitted, require_startable
 from catdog.errors import Failed, Refused
-from catdog.folders import remove_folder
+from catdog.folders import remove_folder, remove_leftovers
 from catdog.json_files import found_in, read_json, write_json
 from catdog.owners import is_own, owner_of
 from catdog.plain_text import one_line
@@ -148,6 +148,7 @@ def delete(folder: Path) -> None:
         raise Refused("This run is at work: stop it first.")
     try:
         remove_folder(folder)
+        remove_leftovers(folder.parent)
     except OSError as error:
         raise Failed(f"The run could not be deleted ({error.strerror}).") from None
 

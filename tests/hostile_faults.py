@@ -21,6 +21,8 @@ from unittest import mock
 from reliability import REPOSITORY, Case
 
 from catdog.__main__ import main
+from catdog.folders import remove_unfinished
+from catdog.jobs import delete, jobs_in
 from catdog.json_files import read_json, write_json
 from catdog.runs import LOST_AFTER_SECONDS, create_run, read_status
 from catdog.settings import TrainConfig
@@ -159,6 +161,48 @@ def status_damaged(place: Place) -> str:
     file.write_bytes(DAMAGE["cut off"](file.read_bytes()))
     status = read_status(place.folder / "run")
     return f"its run is {status['state']}: {status['message']}"
+
+
+def upload_cut_short(place: Place) -> str:
+    """What is left of an upload while which the server is killed, at once and the next day."""
+    program = """
+import io, os, signal, zipfile
+from pathlib import Path
+from catdog.archives import unpack_photos
+content = io.BytesIO()
+with zipfile.ZipFile(content, "w") as archive:
+    for name in ("cats/1.gif", "dogs/1.gif"):
+        archive.writestr(name, b"GIF89a" + bytes(1000))
+unpack_photos(content, Path("uploads/set"), name="x.zip", on_progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+"""
+    (place.folder / "uploads").mkdir()
+    with process(program, place) as server:
+        server.wait()
+    left = list((place.folder / "uploads").iterdir())
+    offered = [path for path in left if not path.name.startswith(".")]
+    for path in left:
+        os.utime(path, (0, 0))
+    remove_unfinished(place.folder / "uploads")
+    later = len(list((place.folder / "uploads").iterdir()))
+    return f"{len(offered)} sets are offered, {len(left)} lies there unfinished, and {later} once it is a day old"
+
+
+def deletion_cut_short(place: Place) -> str:
+    """What is left of a run while whose deletion the server is killed, and after the next deletion."""
+    program = """
+import os, shutil, signal
+from pathlib import Path
+from catdog import folders
+shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+folders.remove_folder(Path("runs/first"))
+"""
+    for name in ("first", "second"):
+        shutil.copytree(place.finished, place.folder / "runs" / name)
+    with process(program, place) as server:
+        server.wait()
+    shown = [job.folder.name for job in jobs_in(place.folder / "runs")]
+    delete(place.folder / "runs" / "second")
+    return f"{' and '.join(shown)} is shown, and {len(list((place.folder / 'runs').iterdir()))} folders stay in the end"
 
 
 def shelf_damaged(place: Place) -> str:
@@ -345,6 +389,18 @@ CASES = [
         "",
         "its run is lost: Its process ended without a word, as where memory runs out; it can be resumed.",
         killed,
+    ),
+    Case(
+        "a server that is killed while it unpacks an upload",
+        "a day",
+        "0 sets are offered, 1 lies there unfinished, and 0 once it is a day old",
+        upload_cut_short,
+    ),
+    Case(
+        "a server that is killed while it deletes the first of two runs",
+        "the next deletion",
+        "second is shown, and 0 folders stay in the end",
+        deletion_cut_short,
     ),
     Case("kept activations changed and cut off by hand", "CRC-32 of each", "computed again", shelf_damaged),
 ]

@@ -7,7 +7,14 @@ from pathlib import Path
 import streamlit as st
 
 from catdog.errors import CatdogError, Refused
-from catdog.folders import allowed_folder, allowed_roots, find_link_out, is_allowed, photo_folders_root
+from catdog.folders import (
+    allowed_folder,
+    allowed_roots,
+    find_link_out,
+    is_allowed,
+    photo_folders_root,
+    remove_unfinished,
+)
 from catdog.pages.corrections import left_out_of, relabelled_of, show_left_out
 from catdog.pages.photo_grid import example_pictures, show_grid
 from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
@@ -147,6 +154,7 @@ def from_drawings() -> Path | None:
     if st.button("Draw 320 pictures", icon=":material/draw:"):
         bar = st.progress(0.0, "Drawing")
         folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder.parent)
         try:
             draw_photo_set(
                 folder, on_progress=lambda done, total: bar.progress(done / total, f"Drawing {done} of {total}")

@@ -11,7 +11,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError, Refused
 from catdog.figures import counted
-from catdog.folders import entries_of, uploads_folder
+from catdog.folders import entries_of, remove_unfinished, uploads_folder
 from catdog.owners import note_visit
 from catdog.pages.visitor import owner
 from catdog.pages.words import HASH_OF_NAMES, plain
@@ -164,6 +164,7 @@ def unpack_upload(name: str, archive: Any, files: list[Any]) -> Path:
     folder = uploads_folder(owner()) / f"{secrets.token_hex(TOKEN_BYTES)}-{safe.strip() or 'photos'}"
     bounds = bounds_of(name, [archive] if archive else files)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_unfinished(folder.parent)
     if archive:
         unpack_photos(archive, folder, name=archive.name, **bounds)
         return folder
