@@ -95,12 +95,14 @@ def sections() -> dict[str, list[Case]]:
     import hostile_faults
     import hostile_folders
     import hostile_images
+    import hostile_models
     import hostile_names
     import hostile_settings
 
     return {
         "photos": hostile_images.CASES,
         "archives": hostile_archives.CASES,
+        "models": hostile_models.CASES,
         "folders": hostile_folders.CASES,
         "settings": hostile_settings.CASES,
         "names": hostile_names.CASES,
