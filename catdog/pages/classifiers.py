@@ -15,11 +15,15 @@ from catdog.memory import share_one_heap
 from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
 from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain
+from catdog.pages.words import name_of, plain, told_apart
 from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED
 
+LINK = "run"  # what a classifier is called by in the page's address
+# In the session's state: the one that is used, whether somebody chose it, and the link that was followed last.
+CHOICE, WAS_CHOSEN, FOLLOWED = "classifier", "classifier_was_chosen", "link_followed"
+MOST_SHOWN = 60  # characters of an address that is wrong
 MOST_CLASSIFIERS = 3  # loaded at a time, for all visitors together
 
 
@@ -41,16 +45,56 @@ def choose_classifier() -> Source:
     ended = (job for job in jobs.list_jobs(owner()) if job.has_classifier and not job.is_active)
     found |= {str(job.folder): name_of(job) for job in ended}
     found[BUNDLED] = "Bundled classifier"
+    found = told_apart(found)
+    options = list(found)
+    follow_link(options)
+    if not st.session_state.get(WAS_CHOSEN) or st.session_state.get(CHOICE) not in options:
+        st.session_state[CHOICE] = options[0]
     name = st.selectbox(
         "Classifier",
-        list(found),
+        options,
         format_func=lambda name: found.get(name, name),
-        help="The newest of your runs, unless you choose another; the bundled one needs no training.",
+        key=CHOICE,
+        persist_state="session",
+        on_change=note_choice,
+        help="The newest of your runs, unless you choose another; the bundled one needs no training. "
+        "The page's address then leads to the one that you chose.",
     )
     # A browser may send what no list offers.
     source = source_of(name if name in found else BUNDLED)
     st.caption(plain(facts_of(source)))
     return source
+
+
+def follow_link(options: list[str]) -> None:
+    """Choose the classifier that the page's address names by its run's id, once, or say that it isn't among these."""
+    named = st.query_params.get(LINK)
+    if named is None or named == st.session_state.get(FOLLOWED):
+        return
+    # Looked up among what may be chosen, and never taken for a path.
+    found = next((name for name in options if id_of(source_of(name)) == named), None)
+    if found is None:
+        st.warning(
+            plain(f"There is no classifier of a run {named[:MOST_SHOWN]} here: choose one below."),
+            icon=":material/link_off:",
+        )
+        return
+    st.session_state.update({CHOICE: found, WAS_CHOSEN: True, FOLLOWED: named})
+
+
+def note_choice() -> None:
+    """Let the page's address lead to what the visitor chose."""
+    named = id_of(source_of(st.session_state[CHOICE]))
+    st.session_state.update({WAS_CHOSEN: True, FOLLOWED: named})
+    if named:
+        st.query_params[LINK] = named
+    else:
+        st.query_params.pop(LINK, None)
+
+
+def id_of(source: Source) -> str | None:
+    """What the page's address calls a classifier; None for one that a visitor added, which is nobody else's."""
+    return source.folder.name if source.folder else BUNDLED if source.name == BUNDLED else None
 
 
 def source_of(name: str) -> Source:

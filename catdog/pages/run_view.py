@@ -14,10 +14,11 @@ from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
 from catdog.json_files import found_in, read_json
+from catdog.pages.classifiers import LINK
 from catdog.pages.export_view import show_export
 from catdog.pages.result_view import show_result
 from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain
+from catdog.pages.words import name_of, plain, told_apart
 from catdog.public_mode import is_public
 from catdog.runs import H5_FILE, KERAS_FILE, read_config
 from catdog.sparklines import sparkline
@@ -63,7 +64,7 @@ def choose_run(found: list[jobs.Job], shown: jobs.Job) -> None:
     """Another run to look at, where there are several."""
     if len(found) < 2:
         return
-    names = {job.folder.name: f"{name_of(job)}, {job.status['state']}" for job in found}
+    names = told_apart({job.folder.name: f"{name_of(job)}, {job.status['state']}" for job in found})
     st.session_state["run_choice"] = shown.folder.name
     st.selectbox(
         "Run to look at",
@@ -285,4 +286,9 @@ def show_files(folder: Path) -> None:
                     help=f"{size:.0f} MB, a plain Keras model: RGB pixels from 0 to 255 in, probabilities out.",
                     key=f"download_{name}",
                 )
-        st.page_link("catdog/pages/classify.py", label="Classify photos with it", icon=":material/arrow_forward:")
+        st.page_link(
+            "catdog/pages/classify.py",
+            label="Classify photos with it",
+            icon=":material/arrow_forward:",
+            query_params={LINK: folder.name},
+        )

@@ -16,7 +16,7 @@ from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain
+from catdog.pages.words import name_of, plain, told_apart
 from catdog.plain_text import one_line
 from catdog.runs import read_config
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, TrainConfig
@@ -212,13 +212,8 @@ def written(value: Any) -> str:
 
 def unique_names(chosen: list[jobs.Job]) -> dict[str, jobs.Job]:
     """The runs by their names; where two have the same, the later ones get a number."""
-    named: dict[str, jobs.Job] = {}
-    for job in chosen:
-        name, number = name_of(job), 2
-        while name in named:
-            name, number = f"{name_of(job)} ({number})", number + 1
-        named[name] = job
-    return named
+    names = told_apart({job.folder.name: name_of(job) for job in chosen})
+    return {names[job.folder.name]: job for job in chosen}
 
 
 main()

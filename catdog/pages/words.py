@@ -42,3 +42,16 @@ def name_of(job: jobs.Job) -> str:
     """The name that a person gave a run, else when it was started."""
     started = job.status["started"]
     return jobs.label_of(job.folder) or (f"Run of {moment(started)}" if started else "Run")
+
+
+def told_apart(names: dict[str, str]) -> dict[str, str]:
+    """The same, where a name that came before has a number: a list of choices is sent back by its words."""
+    taken: set[str] = set()
+    found = {}
+    for key, name in names.items():
+        number, words = 2, name
+        while words in taken:
+            number, words = number + 1, f"{name} ({number})"
+        taken.add(words)
+        found[key] = words
+    return found
