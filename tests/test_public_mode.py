@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 from test_pages import button, open_page, place, texts
-from trained import run_python, small_config
+from trained import REPOSITORY, run_python, small_config
 
 from catdog import admission, jobs, trials
 from catdog.errors import Refused
@@ -326,3 +326,10 @@ def test_an_owned_run_has_a_name_that_nobody_guesses(public, photos, launched):
     assert len(suffixes) == 2
     assert all(len(bytes.fromhex(suffix)) == 16 for suffix in suffixes)
     assert first.name < second.name
+
+
+def test_the_document_lists_every_limit():
+    document = (REPOSITORY / "docs" / "sharing.md").read_text(encoding="utf-8")
+    table = document.partition("<!-- limits -->\n")[2].partition("<!-- end -->")[0].splitlines()[2:]
+    limits = fields(Limits)
+    assert table == [f"| `{variable(each.name)}` | {each.default} | {each.metadata['what']} |" for each in limits]

@@ -7,12 +7,13 @@ import streamlit as st
 
 from catdog import visitors
 from catdog.figures import counted
+from catdog.memory import give_memory_back
 from catdog.pages import visitor
 from catdog.pages.classifiers import load_once, source_of
 from catdog.pages.photo_problems import remembered
 from catdog.public_mode import limits
 
-SWEEP_SECONDS = 300.0
+SWEEP_SECONDS, TRIM_SECONDS = 300.0, 20.0
 
 
 def kept_words() -> str:
@@ -71,12 +72,15 @@ def let_go(owner: str) -> None:
 
 @st.cache_resource(show_spinner=False)
 def keep_clean() -> threading.Thread:
-    """The server's thread that removes, every few minutes, what visitors left who have long gone."""
+    """The server's thread that now and then gives memory back, and removes what visitors left who have long gone."""
 
     def work() -> None:
         while True:
             visitors.sweep(let_go)
-            time.sleep(SWEEP_SECONDS)
+            for _ in range(round(SWEEP_SECONDS / TRIM_SECONDS)):
+                time.sleep(TRIM_SECONDS)
+                # What the sessions had that ended meanwhile.
+                give_memory_back()
 
     thread = threading.Thread(target=work, daemon=True, name="sweep")
     thread.start()
