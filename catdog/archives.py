@@ -171,6 +171,9 @@ def _choose_photos(entries: list[zipfile.ZipInfo], name: str) -> list[tuple[zipf
     if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry, _ in chosen):
         # The others decompress without bounds in zipfile, or not at all.
         raise Refused(f"{name} is compressed in an unusual way: pack the photos again as a plain zip.")
+    if len({entry.header_offset for entry, _ in chosen}) < len(chosen):
+        # Newer versions of zipfile say so, too, once they come to it.
+        raise Refused(f"{name} has several photos in the same place: pack the photos again as a plain zip.")
     paths = _tell_apart(_strip_top([parts for _, parts in chosen]))
     return [(entry, path) for (entry, _), path in zip(chosen, paths, strict=True)]
 

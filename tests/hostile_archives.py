@@ -139,8 +139,8 @@ CASES = [
     ),
     Case(
         "1,000 entries that all mean the same 50 MB",
-        RATIO,
-        refused("unpacks to more than 120 MB, which is too much", "split it into smaller archives"),
+        "each in a place of its own",
+        refused("has several photos in the same place"),
         overlapping,
         SMALL,
     ),
