@@ -152,7 +152,7 @@ def measure_files(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
             extraction.extract(setup.photos, digest_files(paths), 1, True, lambda *_: None, lambda: False)
 
         def run_trunk() -> None:
-            run_through(extraction.run, setup.pixels)
+            run_through(extraction.runs["float32"], setup.pixels)
 
         seconds = alternate({"decode": decode, "trunk": run_trunk, "extract": extract}, setup.repetitions)
     rates = {name: [len(paths) / each for each in of_action] for name, of_action in seconds.items()}

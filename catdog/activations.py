@@ -2,11 +2,12 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -142,11 +143,27 @@ def compiled(network: keras.Model) -> Callable[[np.ndarray], list[tf.Tensor]]:
     return run
 
 
+class RanPhotos(NamedTuple):
+    """Photos that went through the frozen network together, and what came out of it."""
+
+    photos: list[Photo]
+    digests: list[str]  # of each photo's content; empty where it could not be opened
+    reasons: list[str | None]  # why a photo could not be read
+    # For each view the digests of the photos that were run in it, and of each output kept an array with their rows.
+    views: list[tuple[list[str], list[np.ndarray]]]
+
+
+# Runs photos through the frozen network: the photos, the digests of those that need not be run in each view, the
+# arithmetic, and the types of the last outputs, which are those to be kept.
+RunPhotos = Callable[[Sequence[Photo], Sequence[Container[str]], str, Sequence[type[np.floating]]], Iterator[RanPhotos]]
+
+
 class Extraction:
     """Runs the frozen part of a network over photos, but only over those of which nothing is kept.
 
     `network` puts out the pooled features, preceded by the activations at the freeze boundary if that has a name.
-    With `keeps_boundary` off, the latter are not kept but computed for each batch.
+    With `keeps_boundary` off, the latter are not kept but computed for each batch. `run_elsewhere` runs the photos
+    instead of this process.
     """
 
     def __init__(
@@ -157,6 +174,7 @@ class Extraction:
         boundary: str | None,
         parent: Path,
         bfloat16: bool = False,
+        run_elsewhere: RunPhotos | None = None,
     ):
         # A network of its own for each, since TensorFlow makes one ready for the arithmetic that it first runs in.
         self.runs = {name: compiled(network) for name in (ARITHMETICS if bfloat16 else ARITHMETICS[:1])}
@@ -164,6 +182,7 @@ class Extraction:
         self.boundary = boundary
         self.keeps_boundary = boundary is not None
         self.parent = parent
+        self.run_photos = run_elsewhere or self.run_here
         # Another version of what decodes photos or runs networks may give other numbers.
         self.what = {"backbone": backbone_digest, "image_size": image_size, "versions": versions()}
         shapes = network.compute_output_shape((1, image_size, image_size, 3))
@@ -230,29 +249,33 @@ class Extraction:
                     run = self.runs[arithmetic]
                     found.boundary = ComputedActivations(source, run, boundary_type(precise), arithmetic)
                 return found
-            with switched_to(arithmetic):
-                for batch in read_batches(list(missing.values()), self.image_size):
-                    if should_stop():
-                        raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
-                    # A file may have changed since its digest was taken.
-                    keys |= {photo.path: read.digest or str(photo.path) for photo, read in batch}
-                    reasons |= {keys[photo.path]: read.reason for photo, read in batch if read.reason is not None}
-                    readable = [read for _, read in batch if read.pixels is not None]
-                    for view, of_view in enumerate(shelves):
-                        unknown = [read for read in readable if read.digest not in known[view]]
-                        self.run_batch(unknown, view, of_view, arithmetic)
-                    done, ran = done + len(batch), ran + len(readable)
-                    per_second = ran / (time.monotonic() - started)
-                    on_progress(done, per_second)
+            types = [shelf.dtype.type for shelf in shelves[0]]
+            for batch in self.run_photos(list(missing.values()), known, arithmetic, types):
+                # A file may have changed since its digest was taken.
+                named = {photo.path: digest or str(photo.path) for photo, digest in zip(*batch[:2], strict=True)}
+                keys |= named
+                unreadable = {key: reason for key, reason in zip(named.values(), batch.reasons, strict=True) if reason}
+                reasons |= unreadable
+                for of_view, (of_photos, outputs) in zip(shelves, batch.views, strict=True):
+                    for shelf, rows in zip(of_view, outputs, strict=True):
+                        if of_photos:
+                            shelf.append(of_photos, rows)
+                done, ran = done + len(named), ran + len(named) - len(unreadable)
+                per_second = ran / (time.monotonic() - started)
+                on_progress(done, per_second)
+                if should_stop():
+                    raise Stopped("Stopped before the first epoch ended: there is nothing to keep yet.")
         raise Failed(f"Kept activations in {self.parent} disappeared while they were in use: train once more.")
 
-    def run_batch(self, photos: list[ReadPhoto], view: int, shelves: list[Shelf], arithmetic: str) -> None:
-        """Run a view of photos through the network, and put what comes out on its shelves."""
-        if photos:
-            pixels = np.stack([photo.pixels for photo in photos])
-            outputs = self.runs[arithmetic](pixels[:, :, ::-1] if view else pixels)
-            for shelf, rows in zip(shelves, outputs[-len(shelves) :], strict=True):
-                shelf.append([photo.digest for photo in photos], rows.numpy())
+    def run_here(
+        self,
+        photos: Sequence[Photo],
+        known: Sequence[Container[str]],
+        arithmetic: str,
+        types: Sequence[type[np.floating]],
+    ) -> Iterator[RanPhotos]:
+        """Run photos through the network in this process; see `RunPhotos`."""
+        return run_photos(self.runs[arithmetic], arithmetic, photos, self.image_size, known, types)
 
     def collect(
         self,
@@ -279,6 +302,31 @@ class Extraction:
         found.pooled = in_memory(by_kind[-1])
         found.boundary = by_kind[0] if len(by_kind) > 1 else None
         return found
+
+
+def run_photos(
+    run: Callable[[np.ndarray], list[tf.Tensor]],
+    arithmetic: str,
+    photos: Sequence[Photo],
+    image_size: int,
+    known: Sequence[Container[str]],
+    types: Sequence[type[np.floating]],
+) -> Iterator[RanPhotos]:
+    """Read photos and run them through a network a batch at a time, in each view those whose digest isn't known."""
+    for batch in read_batches(photos, image_size):
+        readable = [read for _, read in batch if read.pixels is not None]
+        views = []
+        for view, known_of_view in enumerate(known):
+            unknown = [read for read in readable if read.digest not in known_of_view]
+            outputs = [np.empty((0,), dtype) for dtype in types]
+            if unknown:
+                pixels = np.stack([read.pixels for read in unknown])
+                with switched_to(arithmetic):
+                    found = run(pixels[:, :, ::-1] if view else pixels)[-len(types) :]
+                outputs = [rows.numpy().astype(dtype, copy=False) for rows, dtype in zip(found, types, strict=True)]
+            views.append(([read.digest for read in unknown], outputs))
+        photos, reads = map(list, zip(*batch, strict=True))
+        yield RanPhotos(photos, [read.digest for read in reads], [read.reason for read in reads], views)
 
 
 def boundary_type(precise: bool) -> type[np.floating]:

@@ -25,6 +25,7 @@ from catdog.photos import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
+from catdog.storage import Place
 from catdog.verdicts import UNSURE_BELOW, verdict_of
 from catdog.whole_files import draft_of
 
@@ -57,7 +58,7 @@ class Neighbour(NamedTuple):
 class Prediction:
     """What a classifier says of one photo; all but the source is None where it could not be read."""
 
-    source: Path | str | bytes
+    source: Place | str | bytes
     label: str | None = None
     verdict: str | None = None
     probabilities: dict[str, float] | None = None
@@ -143,7 +144,9 @@ class Classifier:
         weights, bias = self.model.get_layer("logits").get_weights()
         return weights, bias
 
-    def answer_batches(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[list[ReadPhoto], Outputs | None]]:
+    def answer_batches(
+        self, sources: Iterable[Place | str | bytes]
+    ) -> Iterator[tuple[list[ReadPhoto], Outputs | None]]:
         """The photos as they were read, in order, a batch at a time, with the outputs of those that are readable."""
         waiting: list[ReadPhoto] = []
         for photo in read_ahead(sources, self.image_size):
@@ -159,7 +162,9 @@ class Classifier:
         readable = [photo.pixels for photo in photos if photo.pixels is not None]
         return photos, self.outputs(np.stack(readable)) if readable else None
 
-    def read_and_classify(self, sources: Iterable[Path | str | bytes]) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
+    def read_and_classify(
+        self, sources: Iterable[Place | str | bytes]
+    ) -> Iterator[tuple[ReadPhoto, np.ndarray | None]]:
         """Each photo as it was read, in order, with its probabilities (classes,), or None where it is unreadable."""
         for photos, outputs in self.answer_batches(sources):
             rows = iter(outputs.probabilities if outputs else ())
@@ -167,7 +172,7 @@ class Classifier:
                 yield photo, None if photo.pixels is None else next(rows)
 
     def classify(
-        self, sources: Iterable[Path | str | bytes], unsure_below: float = UNSURE_BELOW
+        self, sources: Iterable[Place | str | bytes], unsure_below: float = UNSURE_BELOW
     ) -> Iterator[Prediction]:
         """A prediction for each photo (a path, or a file's bytes), in order, as they come out of the network.
 

@@ -93,7 +93,7 @@ def add_maps(report: dict[str, Any], classifier: Classifier) -> np.ndarray:
     explained = [*report["mistakes"][:MOST_MAPS], *report["border"]]
     names = {name: index for index, name in enumerate(classifier.class_names)}
     readable, pixels = [], []
-    photos = read_ahead((Path(each["path"]) for each in explained), classifier.image_size)
+    photos = read_ahead((each["path"] for each in explained), classifier.image_size)
     for each, photo in zip(explained, photos, strict=True):
         if photo.pixels is not None:
             each["heatmap"] = len(readable)

@@ -1,17 +1,17 @@
 """A folder becomes labelled photos: which layout it has, which photos are for what, and what is wrong with it."""
 
 import hashlib
-import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 
-from catdog.errors import Refused
+from catdog.errors import CatdogError, Refused
 from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
 from catdog.plain_text import one_line
+from catdog.storage import Place, as_place, reason_of, walk
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -29,7 +29,7 @@ LAYOUT_HINT = "it needs train/<class> and validation/<class> folders, or one fol
 class Photo(NamedTuple):
     """One file of a photo set: its path and the index of its class."""
 
-    path: Path
+    path: Place
     label: int
 
 
@@ -41,7 +41,7 @@ def labels_of(photos: Sequence[Photo]) -> np.ndarray:
 class LeftOut(NamedTuple):
     """A photo that can't be used, and the reason, which reads on behind its name."""
 
-    path: Path
+    path: Place
     reason: str
 
     @property
@@ -54,13 +54,13 @@ class LeftOut(NamedTuple):
 class PhotoSet:
     """Labelled photos by split (train, validation and perhaps test), each in sorted order."""
 
-    folder: Path
+    folder: Place
     class_names: tuple[str, ...]
     splits: dict[str, list[Photo]]
     # Whether the seed drew which photos are for validation, because the folder has none of its own.
     is_drawn: bool = False
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Place]:
         """The paths of all photos, split after split."""
         return [photo.path for photos in self.splits.values() for photo in photos]
 
@@ -73,7 +73,7 @@ class PhotoSet:
 
 
 def find_photo_set(
-    folder: Path | str, seed: int = 0, leave_out: Collection[str] = (), relabel: Collection[tuple[str, str]] = ()
+    folder: Place | str, seed: int = 0, leave_out: Collection[str] = (), relabel: Collection[tuple[str, str]] = ()
 ) -> PhotoSet:
     """The photos to train on and to validate with; raises `Refused` where a folder can't be trained on.
 
@@ -81,7 +81,7 @@ def find_photo_set(
     leave out are paths relative to the folder, and so are those to relabel, each with the class that it is to count as
     instead; one that is not among the folder's photos is refused, since somebody meant it.
     """
-    folder = Path(folder)
+    folder = as_place(folder)
     by_split = find_splits(folder)
     if "train" not in by_split:
         found = ", ".join(path.name for path in by_split.values())
@@ -101,7 +101,7 @@ def find_photo_set(
 
 
 def without(
-    splits: dict[str, list[Photo]], folder: Path, class_names: tuple[str, ...], leave_out: Collection[str]
+    splits: dict[str, list[Photo]], folder: Place, class_names: tuple[str, ...], leave_out: Collection[str]
 ) -> dict[str, list[Photo]]:
     """The splits less the photos to leave out; raises `Refused` where one isn't there, or none of a class is left."""
     unwanted = {folder / path for path in leave_out}
@@ -117,13 +117,13 @@ def without(
 
 def relabelled(
     splits: dict[str, list[Photo]],
-    folder: Path,
+    folder: Place,
     class_names: tuple[str, ...],
     relabel: Collection[tuple[str, str]],
     leave_out: Collection[str],
 ) -> dict[str, list[Photo]]:
     """The splits with other labels for some photos; raises `Refused` for what can't be, or leaves a class empty."""
-    wanted: dict[Path, str] = {}
+    wanted: dict[Place, str] = {}
     for path, class_name in relabel:
         if wanted.setdefault(folder / path, class_name) != class_name:
             raise Refused(f"{path} is to count as {wanted[folder / path]} and as {class_name}: name one class.")
@@ -148,7 +148,7 @@ def relabelled(
     return changed
 
 
-def require_known(paths: Collection[Path], splits: dict[str, list[Photo]], folder: Path, purpose: str) -> None:
+def require_known(paths: Collection[Place], splits: dict[str, list[Photo]], folder: Place, purpose: str) -> None:
     """Raise `Refused` unless these are all among the photos; the purpose completes "is to"."""
     strangers = sorted(set(paths).difference(photo.path for photos in splits.values() for photo in photos))
     if strangers:
@@ -158,7 +158,7 @@ def require_known(paths: Collection[Path], splits: dict[str, list[Photo]], folde
         )
 
 
-def keep_together(photo_set: PhotoSet, groups: Iterable[Collection[Path]], seed: int) -> PhotoSet:
+def keep_together(photo_set: PhotoSet, groups: Iterable[Collection[Place]], seed: int) -> PhotoSet:
     """The photo set with its drawn validation photos drawn anew, so that each group of photos is on one side of it.
 
     A set that has a validation folder of its own stays as it is.
@@ -171,9 +171,9 @@ def keep_together(photo_set: PhotoSet, groups: Iterable[Collection[Path]], seed:
     return replace(photo_set, splits={**photo_set.splits, "train": train, "validation": validation})
 
 
-def find_evaluation_photos(folder: Path | str, class_names: tuple[str, ...]) -> list[Photo]:
+def find_evaluation_photos(folder: Place | str, class_names: tuple[str, ...]) -> list[Photo]:
     """All photos of a flat folder, else those of test/, else of validation/; `Refused` where classes differ."""
-    folder = Path(folder)
+    folder = as_place(folder)
     by_split = find_splits(folder)
     split_folder = by_split.get("test") or by_split.get("validation") or by_split["train"]
     if split_folder != folder and split_folder == by_split.get("train"):
@@ -181,11 +181,11 @@ def find_evaluation_photos(folder: Path | str, class_names: tuple[str, ...]) -> 
     return labelled_photos(split_folder, class_names, for_model=True)
 
 
-def find_splits(folder: Path) -> dict[str, Path]:
+def find_splits(folder: Place) -> dict[str, Place]:
     """Which folder holds which split; a flat folder is its own train."""
     require_folder(folder)
-    by_split: dict[str, Path] = {}
-    without_classes: list[tuple[str, Path]] = []
+    by_split: dict[str, Place] = {}
+    without_classes: list[tuple[str, Place]] = []
     others = False
     for path in subfolders(folder):
         split = SPLIT_FOLDERS.get(path.name.lower())
@@ -205,23 +205,25 @@ def find_splits(folder: Path) -> dict[str, Path]:
     return by_split or {"train": folder}
 
 
-def require_folder(folder: Path) -> None:
+def require_folder(folder: Place) -> None:
     """Raise `Refused` unless this is a folder."""
     try:
         if not folder.exists():
             raise Refused(f"There is no folder {folder}.")
         if not folder.is_dir():
             raise Refused(f"{folder} is a file, not a folder of photos.")
-    except OSError as error:
+    except CatdogError:
+        raise
+    except Exception as error:  # A disk's are `OSError`, but each kind of storage has errors of its own.
         raise unreadable(folder, error) from None
 
 
-def unreadable(folder: Path | str, error: OSError) -> Refused:
+def unreadable(folder: Place | str, error: Exception) -> Refused:
     """The refusal of a folder that can't be looked into."""
-    return Refused(f"The folder {folder} can't be read ({error.strerror}).")
+    return Refused(f"The folder {folder} can't be read ({reason_of(error)}).")
 
 
-def class_folders(folder: Path) -> list[Path]:
+def class_folders(folder: Place) -> list[Place]:
     """The folders of two or more classes, sorted by name; raises `Refused` where there are fewer."""
     folders = subfolders(folder)
     if not folders:
@@ -239,7 +241,7 @@ def class_folders(folder: Path) -> list[Path]:
     return folders
 
 
-def labelled_photos(folder: Path, class_names: tuple[str, ...], for_model: bool = False) -> list[Photo]:
+def labelled_photos(folder: Place, class_names: tuple[str, ...], for_model: bool = False) -> list[Photo]:
     """Every photo below a split's class folders, sorted; raises `Refused` unless each class has a readable one.
 
     With `for_model` the class names are a classifier's, of which the folder may lack some.
@@ -261,7 +263,7 @@ def labelled_photos(folder: Path, class_names: tuple[str, ...], for_model: bool 
     return photos
 
 
-def require_readable(folder: Path, paths: Iterable[Path]) -> None:
+def require_readable(folder: Place, paths: Iterable[Place]) -> None:
     """Raise `Refused` unless one of a class folder's photos can be read; looks no further than the first."""
     reason = None
     for path in paths:
@@ -276,11 +278,11 @@ def require_readable(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def split_photos(
-    folder: Path,
+    folder: Place,
     photos: list[Photo],
     class_names: tuple[str, ...],
     seed: int,
-    groups: Iterable[Collection[Path]] = (),
+    groups: Iterable[Collection[Place]] = (),
 ) -> tuple[list[Photo], list[Photo]]:
     """Part the photos into training and validation, a fifth of each class; `Refused` for a class of one photo.
 
@@ -288,7 +290,7 @@ def split_photos(
     have the place of the first of them. Only a class that is one group as a whole is parted all the same.
     """
     group_of = {path: frozenset(group) for group in groups for path in group}
-    labels_in: dict[frozenset[Path], set[int]] = {}
+    labels_in: dict[frozenset[Place], set[int]] = {}
     for photo in photos:
         if photo.path in group_of:
             labels_in.setdefault(group_of[photo.path], set()).add(photo.label)
@@ -311,7 +313,7 @@ def split_photos(
     return sorted(train), sorted(validation)
 
 
-def draw_units(folder: Path, units: list[list[Photo]], seed: int, wanted: int) -> list[Photo]:
+def draw_units(folder: Place, units: list[list[Photo]], seed: int, wanted: int) -> list[Photo]:
     """As many photos as are wanted, or a few less, in whole units: first come, first served in the seed's order.
 
     Where every unit is larger than that, the smallest.
@@ -329,42 +331,45 @@ def drawing_order(seed: int, relative_path: Path) -> str:
     return hashlib.sha256(f"{seed}/{relative_path.as_posix()}".encode(errors="surrogateescape")).hexdigest()
 
 
-def subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Place) -> list[Place]:
     """The folders in a folder that are not hidden, sorted by name."""
     try:
         return [path for path in listed(folder) if path.is_dir()]
-    except OSError as error:
+    except CatdogError:
+        raise
+    except Exception as error:
         raise unreadable(folder, error) from None
 
 
-def has_photos(folder: Path) -> bool:
+def has_photos(folder: Place) -> bool:
     """Whether photos lie in the folder itself."""
     return any(is_photo_name(path.name) for path in listed(folder))
 
 
-def listed(folder: Path) -> list[Path]:
+def listed(folder: Place) -> list[Place]:
     """What is in a folder, sorted by name, less hidden entries and what macOS adds to archives."""
     try:
         found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
-    except OSError as error:
+    except Exception as error:
         raise unreadable(folder, error) from None
     return sorted(found, key=lambda path: path.name)  # paths themselves sort otherwise on Windows
 
 
-def photos_below(folder: Path) -> list[Path]:
+def photos_below(folder: Place) -> list[Place]:
     """The photos in a folder and the folders below it, sorted; links to folders are not followed.
 
     Raises `Refused` where one of the folders can't be read.
     """
-
-    def refuse(error: OSError) -> NoReturn:
-        raise unreadable(error.filename, error)
-
     found = []
     deepest = len(folder.parts) + MAX_DEPTH
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        if len(Path(parent).parts) > deepest:
-            raise Refused(f"The folders in {folder} are more than {MAX_DEPTH} deep: move the photos further up.")
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        found += [Path(parent, name) for name in names if is_photo_name(name)]
+    try:
+        for parent, folders, names in walk(folder):
+            if len(parent.parts) > deepest:
+                raise Refused(f"The folders in {folder} are more than {MAX_DEPTH} deep: move the photos further up.")
+            folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+            found += [parent / name for name in names if is_photo_name(name)]
+    except CatdogError:
+        raise
+    except Exception as error:
+        raise unreadable(getattr(error, "filename", None) or folder, error) from None
     return sorted(found)

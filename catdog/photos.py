@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from catdog.decoding_limits import MeteredFile, Room, require_few_scans
 from catdog.errors import UnreadablePhoto
+from catdog.storage import Place, as_place, reason_of
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"})
 # What Pillow may try on a file of unknown content; JPEG includes MPO, the form that many phones and cameras write.
@@ -65,8 +66,10 @@ def is_photo_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in ENDINGS  # noqa: PTH122
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Place) -> bytes:
     """The content of a photo's file; raises `UnreadablePhoto` where there is none or too much of it."""
+    if not isinstance(path, Path):
+        return read_stored(path)
     try:
         if not path.is_file():
             raise UnreadablePhoto("there is no such file" if not path.exists() else "it is not a file")
@@ -82,18 +85,32 @@ def read_bytes(path: Path) -> bytes:
         raise UnreadablePhoto(f"the file can't be opened ({error.strerror or error})") from None
 
 
+def read_stored(place: Place) -> bytes:
+    """The content of a photo in object storage; raises `UnreadablePhoto`."""
+    try:
+        with place.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UnreadablePhoto("there is no such file") from None
+    except Exception as error:  # Each kind of storage has errors of its own.
+        raise UnreadablePhoto(f"the file can't be opened ({reason_of(error)})") from None
+    if len(content) > MAX_BYTES:
+        raise UnreadablePhoto(f"the file is larger than {MAX_BYTES // 1_000_000} MB")
+    return content
+
+
 def open_at_once(path: str, flags: int) -> int:
     """Open a file without waiting for whoever is to write into it, as one would at a named pipe."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def read_photo(source: Path | str | bytes, image_size: int) -> np.ndarray:
+def read_photo(source: Place | str | bytes, image_size: int) -> np.ndarray:
     """The whole photo, upright, as uint8 RGB of shape (image_size, image_size, 3), from a path or a file's bytes.
 
     Transparency is laid over white, 16 bits become 8, the first frame of an animation counts, and the aspect
     ratio is not kept. Raises `UnreadablePhoto`.
     """
-    content = source if isinstance(source, bytes) else read_bytes(Path(source))
+    content = source if isinstance(source, bytes) else read_bytes(as_place(source))
     # Twice the target on both sides is what a reduced JPEG keeps at least.
     with decoded(content, reduced_to=2 * image_size) as (picture, box, orientation, _):
         resized = picture.resize((image_size, image_size), Image.Resampling.BILINEAR, box)
@@ -273,13 +290,13 @@ def is_text(start: bytes) -> bool:
 class ReadPhoto(NamedTuple):
     """A photo that was read ahead: its source and either pixels or the reason why there are none."""
 
-    source: Path | str | bytes
+    source: Place | str | bytes
     pixels: np.ndarray | None  # uint8 (image_size, image_size, 3)
     digest: str  # SHA-256 of the file's content; empty where it could not be opened
     reason: str | None
 
 
-def read_ahead(sources: Iterable[Path | str | bytes], image_size: int) -> Iterator[ReadPhoto]:
+def read_ahead(sources: Iterable[Place | str | bytes], image_size: int) -> Iterator[ReadPhoto]:
     """Each photo in order, read on threads while the caller works on the ones before it."""
     return work_ahead(lambda source: try_photo(source, image_size), sources)
 
@@ -299,18 +316,18 @@ def work_ahead(work: Callable[[Given], Found], sources: Iterable[Given]) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def try_photo(source: Path | str | bytes, image_size: int) -> ReadPhoto:
+def try_photo(source: Place | str | bytes, image_size: int) -> ReadPhoto:
     """Read one photo; what is wrong with it comes back as the reason instead of being raised."""
     digest = ""
     try:
-        content = source if isinstance(source, bytes) else read_bytes(Path(source))
+        content = source if isinstance(source, bytes) else read_bytes(as_place(source))
         digest = hashlib.sha256(content).hexdigest()
         return ReadPhoto(source, read_photo(content, image_size), digest, None)
     except UnreadablePhoto as error:
         return ReadPhoto(source, None, digest, str(error))
 
 
-def digest_files(paths: Iterable[Path]) -> list[str]:
+def digest_files(paths: Iterable[Place]) -> list[str]:
     """The SHA-256 of each file's content, in order; empty where it can't be read."""
 
     def digest(path: Path) -> str:

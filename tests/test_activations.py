@@ -9,6 +9,7 @@ from keras import layers
 from pictures import draw_noise, draw_photos, encoded, place
 from trained import small_config
 
+from catdog import activations
 from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
 from catdog.events import read_events
@@ -292,13 +293,14 @@ def test_a_folder_that_can_not_be_written_raises(network, tmp_path):
 def photos_run(monkeypatch) -> list[int]:
     """How many photos each batch had that went through the frozen network."""
     counts = []
-    run_batch = Extraction.run_batch
+    run_photos = activations.run_photos
 
-    def count(self, photos, *others):
-        counts.append(len(photos))
-        run_batch(self, photos, *others)
+    def count(*arguments):
+        for batch in run_photos(*arguments):
+            counts.extend(len(digests) for digests, _ in batch.views if digests)
+            yield batch
 
-    monkeypatch.setattr(Extraction, "run_batch", count)
+    monkeypatch.setattr(activations, "run_photos", count)
     return counts
 
 
