@@ -8,21 +8,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
-from glob import glob
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TextIO
 
 from catdog.admission import require_startable
-from catdog.arguments import LISTS, build_parser, build_script_parser
-from catdog.csv_files import answers_writer
+from catdog.arguments import LISTS, build_parser, build_script_parser, require_no_workers
+from catdog.classify_command import classify_command
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import FORMATS, export_classifier, snippet
-from catdog.folders import require_replaceable
 from catdog.json_files import read_json
 from catdog.owners import owner_of
-from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of, photos_below
-from catdog.photos import is_photo_name
+from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
@@ -34,7 +31,7 @@ from catdog.trials import EXPORT, create_trial, task_of
 from catdog.whole_files import draft_of
 
 if TYPE_CHECKING:
-    from catdog.classifier import Prediction
+    pass
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
 TASKS = {
@@ -120,7 +117,7 @@ def train_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Train, and print the result; the exit status tells whether it was stopped."""
     run, config = prepare_run(arguments)
     try:
-        result = work_on(run, config, console)
+        result = work_on(run, config, console, engine=arguments.engine, workers=arguments.workers)
     except Refused:
         # Nothing was done yet, and a folder that stayed behind would be in the way of the next try.
         if not arguments.resume:
@@ -151,8 +148,11 @@ def work_command(arguments: argparse.Namespace, console: TextIO) -> int:
     return EXIT_STOPPED if run.status["state"] == "stopped" else 0
 
 
-def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train") -> dict[str, Any]:
-    """Do a task in this process, with progress on the console, in turn with others of the same runs folder."""
+def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train", **options: Any) -> dict[str, Any]:
+    """Do a task in this process, with progress on the console, in turn with others of the same runs folder.
+
+    The options are passed on to the task's function.
+    """
     send_native_output_to(run.folder / "log.txt")
     progress = run.listen = progress_on(console)
     in_runs_folder = run.queue_folder.resolve() == runs_folder().resolve()
@@ -160,7 +160,7 @@ def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train")
         with run.alone(), run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
             run.set_state("running", "Loading TensorFlow.")
             with held_to_limits(run, config, task):
-                return resolve_name(TASKS[task])(config, run)
+                return resolve_name(TASKS[task])(config, run, **options)
     finally:
         progress.close()
 
@@ -203,6 +203,7 @@ def prepare_run(arguments: argparse.Namespace) -> tuple[Run, TrainConfig]:
     else:
         config = TrainConfig(**given)
     check_backbone_name(config.backbone)
+    require_no_workers(arguments)
     find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
     if getattr(arguments, "also_write", None) and not os.access(".", os.W_OK):
         raise Refused("The working folder can't be written, so no cat_dog_classifier.h5 can be put there.")
@@ -230,76 +231,6 @@ def left_out_of(run: Run) -> list[LeftOut]:
     """The photos that a run left out, from its `config.json`."""
     photos = read_json(run.folder / "config.json").get("photos", {})
     return [LeftOut(Path(each["path"]), each["reason"]) for each in photos.get("left_out", [])]
-
-
-def classify_command(arguments: argparse.Namespace, console: TextIO) -> int:
-    """Classify photos, and print each answer as soon as it is there, or all of them as JSON."""
-    paths = [path for argument in arguments.photos for path in photo_paths(argument)]
-    with csv_file(arguments.csv) as file:
-        from catdog.classifier import load_classifier
-
-        classifier = load_classifier(arguments.model)
-        if classifier.note:
-            say(classifier.note, console)
-        add_row = answers_writer(file, classifier.class_names) if file else None
-        answers = []
-        predictions = classifier.classify(paths, arguments.unsure_below)
-        for path, found in zip(paths, predictions, strict=True):
-            answer = {"path": path, "label": found.label, "probabilities": found.probabilities}
-            answer |= {"verdict": found.verdict, "error": found.error}
-            if add_row:
-                add_row(path, found.label, found.verdict, found.probabilities, found.error)
-            if arguments.json:
-                answers.append(answer)
-            elif found.error:
-                say(found.error, console)
-            else:
-                say(answer_line(found, path))
-    if arguments.json:
-        print_json({"model": arguments.model, "photos": answers})
-    return 0
-
-
-def answer_line(found: "Prediction", path: str) -> str:
-    """A photo's verdict, its label's probability, and its path, in columns."""
-    # What it would be, where the verdict is none of the classes.
-    label = "" if found.verdict == found.label else f" ({found.label})"
-    return f"{found.verdict}{label}  {found.probabilities[found.label]:7.2%}  {path}"
-
-
-def photo_paths(argument: str) -> list[str]:
-    """A photo's path itself, or those in a folder (the argument joined with the rest) or of a pattern, sorted."""
-    path = Path(argument)
-    if not path.is_dir():
-        if path.exists():
-            return [argument]
-        # A shell passes a pattern on where it is quoted, or where that shell knows none.
-        matching = sorted(glob(argument, recursive=True))  # noqa: PTH207
-        matching = [match for match in matching if is_photo_name(Path(match).name)]
-        if not matching:
-            raise Refused(f"There is no photo or folder {argument}.")
-        return matching
-    found = [os.path.join(argument, each.relative_to(path)) for each in photos_below(path)]  # noqa: PTH118
-    if not found:
-        raise Refused(f"There are no photos in {argument}.")
-    return found
-
-
-@contextmanager
-def csv_file(name: str | None) -> Iterator[TextIO | None]:
-    """The open CSV file of that name, which appears whole at the end or not at all; None where there is no name."""
-    if name is None:
-        yield None
-        return
-    path = Path(name)
-    require_replaceable(path)
-    with draft_of(path) as draft:
-        try:
-            file = draft.open("w", newline="", encoding="utf-8", errors="surrogateescape")
-        except OSError as error:
-            raise Refused(f"The file {name} can't be written ({error.strerror}).") from None
-        with file:
-            yield file
 
 
 def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:

@@ -89,6 +89,27 @@ def checked_list(name: str, value: list[Any]) -> tuple[Any, ...]:
         raise argparse.ArgumentTypeError(str(error).rstrip(".")) from None
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say where the work is done."""
+    help_text = "Where the photos are run through the network: in this process, or by the workers of a Ray cluster."
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help=f"{help_text} Default: local")
+    help_text = "With ray: how many workers; default: one for each GPU, or for every two processors."
+    parser.add_argument("--workers", metavar="NUMBER", type=parse_count, help=help_text)
+
+
+def require_no_workers(arguments: argparse.Namespace) -> None:
+    """Raise `Refused` where workers are asked for that nobody would be."""
+    if arguments.engine == "local" and arguments.workers:
+        raise Refused("--workers goes with --engine ray alone: add that, or leave it out.")
+
+
+def parse_count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) == int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
 def add_corrections(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name photos not to use, and photos that are to count as another class."""
     help_text = "Text file with photos not to use, one a line, as paths in DATA. Default: none"
@@ -117,6 +138,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser) -> None:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting but the photos, and those of the run's folder."""
     add_setting_arguments(parser)
+    add_engine(parser)
     parser.add_argument("--out", metavar="RUN_DIR", help="Folder for the run, empty or absent; default: runs/<id>.")
     parser.add_argument("--resume", action="store_true", help="Continue the stopped or lost run in --out.")
 
@@ -164,6 +186,11 @@ def add_classifier_commands(commands: Any) -> None:
     )
     classify.add_argument("--csv", metavar="FILE", help="Also write the answers to a CSV file.")
     classify.add_argument("--json", action="store_true", help="Print the answers as one JSON object.")
+    add_engine(classify)
+    help_text = "With ray: write the answers to Parquet files in this folder, or at an address in object storage."
+    classify.add_argument("--parquet", metavar="FOLDER", help=help_text)
+    help_text = "With ray: go on where a command was ended early, which wrote to the same file or folder."
+    classify.add_argument("--resume", action="store_true", help=help_text)
 
     evaluate = commands.add_parser("evaluate", help="say how good a classifier is", allow_abbrev=False)
     evaluate.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")

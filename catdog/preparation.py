@@ -2,19 +2,19 @@
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import tensorflow as tf
 
 from catdog.backbone import Backbone, load_backbone
 from catdog.classifier import build_classifier
+from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
 from catdog.fingerprints import fingerprint_photos
 from catdog.json_files import found_in, read_json
 from catdog.look_alikes import find_look_alikes
 from catdog.photo_sets import PhotoSet, find_photo_set, keep_together
-from catdog.photos import digest_files
 from catdog.runs import Run
 from catdog.settings import TrainConfig
 
@@ -31,6 +31,7 @@ class Setup:
     digests: dict[str, list[str]]
     backbone: Backbone
     model: keras.Model
+    engine: Engine = field(default_factory=LocalEngine)
 
     @property
     def views(self) -> int:
@@ -38,15 +39,16 @@ class Setup:
         return 2 if self.config.augment == "mirror" else 1
 
 
-def prepare(config: TrainConfig, run: Run) -> Setup:
+def prepare(config: TrainConfig, run: Run, engine: Engine | None = None) -> Setup:
     """Find the photos, load the backbone, and put a new head on it."""
+    engine = engine or LocalEngine()
     run.event("phase", phase="photos")
     photo_set = find_photos(config, run)
-    digests = digest_photos(photo_set)
+    digests = digest_photos(photo_set, engine)
     backbone = choose_backbone(config.backbone, run)
     make_deterministic(config.seed)
     model = build_classifier(backbone.model, len(photo_set.class_names))
-    return Setup(config, run, photo_set, digests, backbone, model)
+    return Setup(config, run, photo_set, digests, backbone, model, engine)
 
 
 def find_photos(config: TrainConfig, run: Run) -> PhotoSet:
@@ -92,9 +94,11 @@ def choose_backbone(source: str, run: Run) -> Backbone:
     return backbone
 
 
-def digest_photos(photo_set: PhotoSet) -> dict[str, list[str]]:
+def digest_photos(photo_set: PhotoSet, engine: Engine) -> dict[str, list[str]]:
     """The digest of each training and validation photo's content; empty for a file that can't be read."""
-    return {split: digest_files([photo.path for photo in photo_set.splits[split]]) for split in EXTRACTED_SPLITS}
+    of_split = {split: [photo.path for photo in photo_set.splits[split]] for split in EXTRACTED_SPLITS}
+    digests = iter(engine.digest_files([path for paths in of_split.values() for path in paths]))
+    return {split: [next(digests) for _ in paths] for split, paths in of_split.items()}
 
 
 def photo_set_digest(setup: Setup) -> str:

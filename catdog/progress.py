@@ -10,6 +10,7 @@ from catdog.plain_text import one_line, say
 
 PHASE_WORDS = {
     "photos": "Looking through the photos",
+    "classify": "Classifying the photos",
     "download": "Downloading the ImageNet weights",
     "features": "Running the photos through the frozen network",
     "head": "Training the head",

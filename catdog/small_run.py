@@ -19,6 +19,7 @@ from catdog.activations import ComputedActivations, Extracted, Extraction, KeptA
 from catdog.backbone import Backbone, digest_weights, published_network
 from catdog.backbone_files import imagenet_file
 from catdog.classifier import Classifier, build_classifier
+from catdog.engines import LocalEngine
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
 from catdog.learning import Learning
@@ -172,7 +173,7 @@ def measure(
 def set_up(config: TrainConfig, run: Run) -> tuple[Setup, str]:
     """What the run would start from, and a note where ImageNet's backbone isn't there and one like it stands in."""
     photo_set = find_photo_set(config.data, config.seed, config.leave_out, config.relabel)
-    digests = digest_photos(photo_set)
+    digests = digest_photos(photo_set, LocalEngine())
     if config.backbone in ("auto", "imagenet") and not imagenet_file().exists():
         network = published_network()
         digest_weights(network)  # for the time that it takes

@@ -9,6 +9,7 @@ import keras
 from catdog.activations import Extracted, Extraction
 from catdog.arithmetic import processor_has_bfloat16
 from catdog.backbone import stage_ends
+from catdog.engines import open_engine
 from catdog.errors import Failed, Refused, Stopped
 from catdog.learning import Diverged, Learning
 from catdog.novelty import REFERENCE_FILE, write_reference
@@ -21,8 +22,12 @@ from catdog.settings import TrainConfig
 from catdog.shelves import make_room, readable_size, shelves_folder
 
 
-def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str, Any]:
+def train(
+    config: TrainConfig, run: Run | Path | str | None = None, engine: str = "local", workers: int | None = None
+) -> dict[str, Any]:
     """Train a classifier, leave all there is to know of it in the run's folder, and return the `result` event.
+
+    What goes through every photo is done in this process, or by so many workers of the engine "ray".
 
     A run that was asked to stop keeps its best epoch and returns that. Raises `Refused`, `Failed`, or `Stopped`
     where there was nothing to keep; a loss that is no longer finite raises `Failed` after the best epoch was kept.
@@ -30,13 +35,14 @@ def train(config: TrainConfig, run: Run | Path | str | None = None) -> dict[str,
     run = run if isinstance(run, Run) else create_run(config, run)
     started = time.monotonic()
     with run.working():
-        # Photos and backbone: the pre-trained network, its 1000 classes replaced by theirs.
-        setup = prepare(config, run)
-        model = setup.model
-        require_as_before(setup)
+        with open_engine(engine, workers) as at_work:
+            # Photos and backbone: the pre-trained network, its 1000 classes replaced by theirs.
+            setup = prepare(config, run, at_work)
+            model = setup.model
+            require_as_before(setup)
 
-        # Activations: what is frozen runs once.
-        extracted = extract_splits(setup)
+            # Activations: what is frozen runs once.
+            extracted = extract_splits(setup)
         require_every_class(setup, extracted)
         note_what_was_found(setup, extracted)
 
@@ -117,7 +123,8 @@ def prepare_extraction(parent: Path, setup: Setup) -> Extraction:
         outputs = [model.get_layer(stage_ends(model)[boundary]).output, outputs]
     network = keras.Model(model.inputs[0], outputs)
     bfloat16 = config.bfloat16 == "auto" and processor_has_bfloat16()
-    extraction = Extraction(network, setup.backbone.digest, config.image_size, boundary, parent, bfloat16)
+    elsewhere = setup.engine.runner_of(network, config.image_size)
+    extraction = Extraction(network, setup.backbone.digest, config.image_size, boundary, parent, bfloat16, elsewhere)
 
     def has_room(what: str) -> bool:
         needed = sum(
