@@ -25,7 +25,15 @@ from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.shelves import readable_size
-from catdog.side_commands import cache_command, check_command, print_json, report_command, samples_command
+from catdog.side_commands import (
+    cache_command,
+    check_command,
+    pack_command,
+    print_json,
+    report_command,
+    samples_command,
+    unpack_command,
+)
 from catdog.time_limits import in_time
 from catdog.trials import EXPORT, create_trial, task_of
 from catdog.whole_files import draft_of
@@ -280,6 +288,8 @@ COMMANDS = {
     "classify": classify_command,
     "evaluate": evaluate_command,
     "report": report_command,
+    "pack": pack_command,
+    "unpack": unpack_command,
     "check": check_command,
     "export": export_command,
     "samples": samples_command,

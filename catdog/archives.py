@@ -45,6 +45,10 @@ DAMAGE = (
     OSError,
 )
 
+# How sentences on an archive of photos go on behind its name.
+TOO_MANY = "holds more than {:,} files: split it into smaller archives."
+NO_ARCHIVE = "is no zip archive, or a damaged one: pack the photos into a .zip again."
+
 Parts = tuple[str, ...]
 
 
@@ -67,11 +71,11 @@ def unpack_photos(
     """
     folder = folder.resolve()
     require_empty(folder)
-    with _opened(archive, name) as file, _read_contents(file, name, max_files) as contents:
+    with opened(archive, name) as file, read_contents(file, name, max_files) as contents:
         photos = _choose_photos(contents.infolist(), name)
         max_bytes = min(max_bytes, FREE_BYTES + MAX_RATIO * file.seek(0, io.SEEK_END))
         try:
-            with _staged(folder) as unfinished:
+            with staged(folder) as unfinished:
                 _write_photos(contents, photos, unfinished, name, max_bytes, on_progress)
         except OSError as error:
             raise Failed(
@@ -82,7 +86,7 @@ def unpack_photos(
 
 
 @contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
+def staged(folder: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `folder` in the end, or vanishes with all in it."""
     missing = [parent for parent in folder.parents if not parent.exists()]
     # A sibling, so that putting it in place is a rename; hidden, so that nobody takes it for photos.
@@ -106,10 +110,10 @@ class _Contents:
     zipfile reads that table at once and makes objects of all its entries, whatever their number.
     """
 
-    def __init__(self, file: BinaryIO, name: str, max_files: int):
+    def __init__(self, file: BinaryIO, max_files: int, refusal: Refused):
         self.file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
-        self.refusal = Refused(f"{name} holds more than {max_files:,} files: split it into smaller archives.")
+        self.refusal = refusal
         self.max_files = max_files
         self.opening = True
 
@@ -122,7 +126,7 @@ class _Contents:
         return content
 
 
-def _opened(archive: Path | BinaryIO, name: str):
+def opened(archive: Path | BinaryIO, name: str):
     """A context with the archive's open file; one that came open stays open."""
     if not isinstance(archive, Path):
         return nullcontext(archive)
@@ -133,10 +137,12 @@ def _opened(archive: Path | BinaryIO, name: str):
 
 
 @contextmanager
-def _read_contents(file: BinaryIO, name: str, max_files: int) -> Iterator[zipfile.ZipFile]:
-    """The open archive with its table of contents read; raises `Refused`."""
-    guarded = _Contents(file, name, max_files)
-    with _reading(f"{name} is no zip archive, or a damaged one: pack the photos into a .zip again."):
+def read_contents(
+    file: BinaryIO, name: str, max_files: int, too_many: str = TOO_MANY, damaged: str = NO_ARCHIVE
+) -> Iterator[zipfile.ZipFile]:
+    """The open archive with its table of contents read; raises `Refused` with its name and one of the two reasons."""
+    guarded = _Contents(file, max_files, Refused(f"{name} {too_many.format(max_files)}"))
+    with reading(f"{name} {damaged}"):
         contents = zipfile.ZipFile(guarded)
     guarded.opening = False
     with contents:
@@ -144,7 +150,7 @@ def _read_contents(file: BinaryIO, name: str, max_files: int) -> Iterator[zipfil
 
 
 @contextmanager
-def _reading(sentence: str) -> Iterator[None]:
+def reading(sentence: str) -> Iterator[None]:
     """Turns what zipfile raises on damaged bytes into `Refused` with this sentence."""
     try:
         yield
@@ -254,11 +260,11 @@ def _write_photos(
         target = folder.joinpath(*parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         damage = f"{name} is damaged at {entry.filename}: download it or pack it again."
-        with _reading(damage):
+        with reading(damage):
             photo = contents.open(entry)
         with photo, target.open("xb") as file:
             while True:
-                with _reading(damage):
+                with reading(damage):
                     chunk = photo.read(CHUNK_BYTES)
                 if not chunk:
                     break

@@ -204,6 +204,17 @@ def add_classifier_commands(commands: Any) -> None:
     report.add_argument("--out", metavar="FILE", help=f"The HTML file to write; default: {HTML_FILE} in RUN_DIR.")
     report.add_argument("--json", action="store_true", help="Print the report as one JSON object.")
 
+    pack = commands.add_parser("pack", help="write a run as one file, to take along", allow_abbrev=False)
+    pack.add_argument("run", metavar="RUN_DIR", help="The run's folder.")
+    help_text = "The file to write; default: the run's name and .catdog.zip, in the working folder."
+    pack.add_argument("--out", metavar="FILE", help=help_text)
+    pack.add_argument("--json", action="store_true", help="Print what was written as one JSON object.")
+
+    unpack = commands.add_parser("unpack", help="make a run of such a file again", allow_abbrev=False)
+    unpack.add_argument("file", metavar="FILE", help="A file that pack or the page of a run wrote.")
+    unpack.add_argument("--out", metavar="RUN_DIR", help="Folder for the run, empty or absent; default: runs/<id>.")
+    unpack.add_argument("--json", action="store_true", help="Print where it is as one JSON object.")
+
     export = commands.add_parser("export", help="write a classifier in another format", allow_abbrev=False)
     export.add_argument("model", metavar="MODEL", help="A run's folder, a .keras or .h5 file, or starter.")
     kinds = ". ".join(f"{name}: {each.purpose}" for name, each in FORMATS.items())

@@ -1,5 +1,6 @@
 """Files of arrays: written whole or not at all, and read without trust in what stands there."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,18 @@ import numpy as np
 from catdog.whole_files import draft_of
 
 
+def pack_arrays(arrays: dict[str, np.ndarray], **notes: Any) -> bytes:
+    """The content of an `.npz` file with arrays and JSON notes."""
+    file = io.BytesIO()
+    np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
+    return file.getvalue()
+
+
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
     """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    with draft_of(path) as draft, draft.open("wb") as file:
-        np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
+    with draft_of(path) as draft:
+        draft.write_bytes(pack_arrays(arrays, **notes))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

@@ -13,6 +13,7 @@ from catdog import fingerprints
 from catdog.arguments import LISTS
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.folders import require_empty
+from catdog.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.photo_sets import find_photo_set
 from catdog.plain_text import say
 from catdog.problems import check_photos
@@ -44,6 +45,30 @@ def report_command(arguments: argparse.Namespace, console: TextIO) -> int:
         say(" ".join(describe(report)))
         say("")
     say(f"The report is in {page}.")
+    return 0
+
+
+def pack_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Write a run as one file, and print where it is."""
+    folder = Path(arguments.run)
+    file = Path(arguments.out) if arguments.out is not None else Path(file_name_of(folder))
+    pack_run(folder, file)
+    size_bytes = file.stat().st_size
+    if arguments.json:
+        print_json({"run": str(folder), "file": str(file), "bytes": size_bytes})
+    else:
+        say(f"The run is in {file} ({readable_size(size_bytes)}): {WHAT_TRAVELS}")
+    return 0
+
+
+def unpack_command(arguments: argparse.Namespace, console: TextIO) -> int:
+    """Make a run of a file again, and print where it is."""
+    say("Opening its classifier in a process of its own, which takes some ten seconds.", console)
+    folder = unpack_run(Path(arguments.file), Path(arguments.out) if arguments.out is not None else None)
+    if arguments.json:
+        print_json({"run": str(folder)})
+    else:
+        say(f"The run is in {folder}.")
     return 0
 
 

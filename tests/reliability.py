@@ -97,12 +97,14 @@ def sections() -> dict[str, list[Case]]:
     import hostile_images
     import hostile_models
     import hostile_names
+    import hostile_runs
     import hostile_settings
 
     return {
         "photos": hostile_images.CASES,
         "archives": hostile_archives.CASES,
         "models": hostile_models.CASES,
+        "runs": hostile_runs.CASES,
         "folders": hostile_folders.CASES,
         "settings": hostile_settings.CASES,
         "names": hostile_names.CASES,

@@ -14,6 +14,7 @@ from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.events import read_events
 from catdog.figures import decimal
+from catdog.pages.run_files import add_run, offer_file
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
@@ -56,7 +57,13 @@ def main() -> None:
     if not found:
         st.markdown("Every run will stand here with its settings and its accuracy, to compare and to come back to.")
         st.page_link("catdog/pages/train.py", label="Train the first one", icon=":material/arrow_forward:")
-        return
+    else:
+        show_table(found)
+    add_run()
+
+
+def show_table(found: list[jobs.Job]) -> None:
+    """The table of the runs, and what can be done with those that are chosen in it."""
     rows = {job.folder.name: table_row(job) for job in found}
     kept = filtered(found, rows)
     if not kept:
@@ -150,6 +157,7 @@ def manage(job: jobs.Job) -> None:
                 # What was corrected belongs to that run's photos, not to those that are chosen now.
                 fill_form({key: each for key, each in config.as_dict().items() if key not in OF_THE_PHOTOS})
                 st.switch_page("catdog/pages/train.py")
+        offer_file(job)
         if st.button("Delete", icon=":material/delete:", disabled=job.is_active):
             ask_to_delete(job)
 
