@@ -79,7 +79,7 @@ def show_table(found: list[jobs.Job]) -> None:
     )
     chosen = [kept[row] for row in shown.selection.rows if row < len(kept)]
     if not chosen:
-        st.caption("Choose a run to rename, delete or repeat it; choose several to compare them.")
+        st.caption("Choose a run to rename it, repeat it, take it along or delete it; choose several to compare them.")
     elif len(chosen) == 1:
         manage(chosen[0])
     else:
