@@ -10,7 +10,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,13 @@ class AnswerParts:
         lock = self.folder.with_name(f".{self.folder.name}.lock")
         try:
             with FileLock(lock, timeout=0):
-                remove_drafts(self.folder)
-                yield
-                lock.unlink(missing_ok=True)
+                try:
+                    remove_drafts(self.folder)
+                    yield
+                finally:
+                    # Where the system keeps a locked file, it stays, and does no harm.
+                    with suppress(OSError):
+                        lock.unlink()
         except Timeout:
             raise Refused(f"Another command is writing to {self.folder}: wait for it, or name another file.") from None
         except OSError as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
-from catdog.errors import Failed, Refused
+from catdog.errors import CatdogError, Failed, Refused
 from catdog.plain_text import one_line
 from catdog.storage import HOW_TO_INSTALL
 
@@ -51,7 +51,7 @@ def cluster(workers: int | None) -> Iterator[Share]:
     except ImportError:
         raise Refused(f"--engine ray takes more packages: {HOW_TO_INSTALL}.") from None
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield share_out(ray.cluster_resources(), workers)
         return
@@ -87,7 +87,7 @@ def signals_kept() -> Iterator[None]:
 def connect(ray: Any) -> None:
     """The same, with whatever Ray does to signals."""
     address, package = os.environ.get("RAY_ADDRESS"), Path(__file__).parent
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if address:
             # Its machines have what this package needs, but perhaps another version of the package itself.
@@ -101,8 +101,7 @@ def connect(ray: Any) -> None:
             ray.init(include_dashboard=False, object_store_memory=PASSED_BYTES, **quiet)
     except Exception as error:  # Ray says in errors of many kinds that it can't be reached or can't start.
         what = f"The Ray cluster at {address} can't be reached" if address else "Ray can't be started here"
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
-        raise Failed(one_line(f"{what} ({reason}).")) from None
+        raise Failed(one_line(f"{what} ({describe(error)}).")) from None
 
 
 def share_out(resources: dict[str, float], workers: int | None) -> Share:
@@ -125,11 +124,23 @@ class Worker:
     def __init__(self, work: str, arguments: Any, cpus: int):
         import ray
 
-        self.work = resolve_name(work)(*ray.get(arguments), cpus)
+        self.failure = ""
+        try:
+            self.work = resolve_name(work)(*ray.get(arguments), cpus)
+        except Exception as error:
+            self.failure = describe(error)
 
     def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
-        """What the work makes of a part."""
-        return self.work(part)
+        """What the work makes of a part, or under `failure` why it could not be done.
+
+        What is raised here, Ray would tell of in many lines, none of them with the reason alone.
+        """
+        if not self.failure:
+            try:
+                return self.work(part)
+            except Exception as error:
+                self.failure = describe(error)
+        return {"failure": self.failure}
 
 
 def each_part(work: str, arguments: Sequence[Any], parts: Sequence[dict[str, Any]], share: Share) -> Iterator[dict]:
@@ -155,15 +166,17 @@ def each_part(work: str, arguments: Sequence[Any], parts: Sequence[dict[str, Any
     )
     try:
         for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
-            yield from batch.to_pylist()
+            for answer in batch.to_pylist():
+                if answer.get("failure"):
+                    raise Failed(one_line(f"The work on Ray ended ({answer['failure']})."))
+                yield answer
     except ray.exceptions.RayError as error:
         raise Failed(one_line(f"The work on Ray ended ({describe(error)}).")) from None
 
 
 def describe(error: Exception) -> str:
-    """What Ray's error says of its cause, without the stack of calls."""
-    cause = getattr(error, "cause", None)
-    if cause is not None:
-        return f"{type(cause).__name__}: {cause}"
-    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-    return f"{type(error).__name__}: {lines[-1].strip()[:300]}"
+    """What an error is, in a line."""
+    if isinstance(error, CatdogError):
+        return str(error).rstrip(".")
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"

@@ -164,7 +164,7 @@ def test_a_killed_command_is_resumed_where_it_was(address, trained, photos, plai
     # Neither anew without being asked to, nor with other photos.
     assert main(flags) == 2
     assert "go on with --resume" in capfd.readouterr().err
-    assert main([*flags, str(photos / "none.png"), "--resume"]) == 2
+    assert main(["classify", str(trained), str(photos / "0"), *flags[3:], "--resume"]) == 2
     assert "with other photos, another classifier" in capfd.readouterr().err
 
     asked = []

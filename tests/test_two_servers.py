@@ -140,6 +140,7 @@ def test_a_run_is_stopped_from_the_other_server(servers):
     (folder,) = servers.runs() - before
     with servers.session(1) as session:
         session.open()
+        until(lambda: any(button.label == "Stop" for button in session.of_kind("button")), session.rerun)
         session.click("Stop")
     until(lambda: read_status(folder)["state"] not in ("queued", "running"))
     assert read_status(folder)["state"] == "stopped"
