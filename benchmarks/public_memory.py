@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -124,10 +125,22 @@ def measure(folder: Path, backbone: str, files: list[tuple[str, bytes]], argumen
                 finished.set()
                 for visitor in visitors:
                     visitor.join()
+        end_all(folder / "runs")
         if len(counts) < len(visitors):
             raise SystemExit("A visitor who classified met an error.")
         say(f"{sum(counts):,} answers meanwhile")
     return peaks
+
+
+def end_all(runs: Path) -> None:
+    """Stop what is still at work, and wait for its end."""
+    from catdog.jobs import stop
+    from catdog.runs import ACTIVE_STATES, read_statuses
+
+    while at_work := [path for path, each in read_statuses(runs).items() if each["state"] in ACTIVE_STATES]:
+        for path in at_work:
+            stop(path)
+        time.sleep(1.0)
 
 
 def main() -> None:

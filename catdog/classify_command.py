@@ -22,7 +22,7 @@ from catdog.photos import is_photo_name
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.side_commands import print_json
-from catdog.storage import as_place, is_address
+from catdog.storage import as_place, is_address, reason_of
 from catdog.verdicts import NEITHER, UNSURE
 from catdog.whole_files import draft_of
 
@@ -156,11 +156,15 @@ def photo_paths(argument: str) -> list[str]:
 def stored_paths(address: str) -> list[str]:
     """The address of a photo in object storage, or those of the photos in a folder there, sorted."""
     place = as_place(address)
-    found = [str(each) for each in photos_below(place)]
+    try:
+        is_photo, is_there = place.is_file(), place.exists()
+    except Exception as error:  # Each kind of storage has errors of its own.
+        raise Refused(f"{address} can't be looked into ({reason_of(error)}).") from None
+    if not is_there:
+        raise Refused(f"There is no photo or folder {address}.")
+    found = [address] if is_photo else [str(each) for each in photos_below(place)]
     if not found:
-        if not is_photo_name(place.name):
-            raise Refused(f"There are no photos at {address}.")
-        return [address]
+        raise Refused(f"There are no photos in {address}.")
     return found
 
 

@@ -28,6 +28,7 @@ from catdog.result_charts import answered_chart, histogram_chart, reliability_ch
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import ACTIVE_STATES, read_config, read_status
 from catdog.settings import SETTINGS, TrainConfig
+from catdog.storage import Place, as_place, is_address
 from catdog.whole_files import draft_of
 
 TEMPLATE_FILE = "report_template.html"
@@ -207,14 +208,20 @@ def photo_entry(
     entry = {"name": name_within(listed["path"], data), "class_name": listed["class"], "label": listed["label"]}
     entry |= {"other": other, "probability": percent(listed["probability"]), "picture": None, "map": None, "reason": ""}
     try:
-        content = read_bytes(Path(listed["path"]))
+        content = read_bytes(place_within(listed["path"], data))
         entry["picture"] = data_address(encode_jpeg(small_picture(content, side)))
         if maps is not None and place is not None and 0 <= place < len(maps) and maps[place].size:
             pair = colours[listed["label"]], colours[other]
             entry["map"] = data_address(draw_map(content, maps[place], pair, MAP_OPACITY, side))
-    except UnreadablePhoto as error:
-        entry["reason"] = str(error)
+    except (UnreadablePhoto, Refused) as error:
+        entry["reason"] = str(error).rstrip(".")
     return entry
+
+
+def place_within(path: str, folder: str) -> Place:
+    """Where a photo of a report lies; only one of a folder in object storage is looked for there."""
+    in_storage = is_address(folder) and path.startswith(folder.rstrip("/") + "/")
+    return as_place(path) if in_storage else Path(path)
 
 
 def name_within(path: str, folder: str) -> str:

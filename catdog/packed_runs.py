@@ -29,6 +29,7 @@ from catdog.plain_text import one_line
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
 from catdog.runs import ACTIVE_STATES, FORMAT, INFO_FILE, KERAS_FILE, judged, new_run_folder, read_config, read_status
 from catdog.settings import path_inside
+from catdog.storage import is_address
 from catdog.whole_files import draft_of
 
 ENDING = ".catdog.zip"
@@ -284,7 +285,8 @@ def look_through_run(folder: Path, name: str) -> None:
     report = read_json(folder / REPORT_FILE)
     if (folder / REPORT_FILE).exists() and not read_report(folder):
         raise Refused(f"{damaged}: its report.json is none.")
-    if any(not lies_in(path, data) for path in photo_paths(folder, config, report)) or path_inside(data) is None:
+    elsewhere = path_inside(data) is None or is_address(data)
+    if elsewhere or any(not lies_in(path, data) for path in photo_paths(folder, config, report)):
         raise Refused(f"{name} names photos outside of its folder of photos: pack the run again.")
     for each in (HEATMAPS_FILE, REFERENCE_FILE):
         require_plain_arrays(folder / each, f"{damaged}: its {each} is none.")

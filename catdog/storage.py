@@ -46,7 +46,7 @@ def as_place(source: Place | str) -> Place:
 def reason_of(error: Exception) -> str:
     """Why something in storage can't be reached, as a sentence goes on in brackets."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return one_line(text).rstrip(".") or type(error).__name__
+    return one_line(" ".join(text.split())).rstrip(".") or type(error).__name__
 
 
 def walk(folder: Place) -> Iterator[tuple[Place, list[str], list[str]]]:

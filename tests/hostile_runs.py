@@ -268,6 +268,7 @@ CASES = [
         table_with(b"s3://bucket/cat.jpg,cats,cats,1,0\n"),
     ),
     case("photos that were learned from at /etc", "the folder of photos", OUTSIDE, made(other_reference)),
+    case("photos in object storage", "the folder of photos", OUTSIDE, with_settings(data="s3://bucket")),
     case("photos in the folder above", "the folder of photos", OUTSIDE, with_settings(data="..")),
 ]
 
