@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
-from catdog.activations import NETWORK_BATCH, RanPhotos, RunPhotos
+from catdog.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files
 from catdog.ray_engine import Share, cluster, each_part
@@ -79,14 +79,14 @@ class RayRunner:
         types: Sequence[type[np.floating]],
     ) -> Iterator[RanPhotos]:
         """What comes out for the photos, a part at a time, as the parts are done; all of them run in every view."""
-        parts = parts_of([photo.path for photo in photos], NETWORK_BATCH)
+        parts = parts_of([photo.path for photo in photos], KEPT_TOGETHER)
         if not parts:
             return
         names = [np.dtype(each).name for each in types]
         arguments = self.network, self.image_size, arithmetic, len(known), names
         shapes = self.shapes[-len(types) :]
         for found in each_part("catdog.ray_workers:NetworkWorker", arguments, parts, self.share):
-            start = found["part"] * NETWORK_BATCH
+            start = found["part"] * KEPT_TOGETHER
             digests, reasons = found["digests"], [reason or None for reason in found["reasons"]]
             of_rows = [digest for digest, reason in zip(digests, reasons, strict=True) if reason is None]
             arrays = iter(found["rows"])

@@ -1,6 +1,7 @@
 """What glibc does with memory that was freed; elsewhere nothing here does anything."""
 
 import ctypes
+import gc
 import os
 
 ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
@@ -18,6 +19,12 @@ def share_one_heap() -> None:
 def give_memory_back() -> None:
     """Let the system have what was freed: glibc keeps it, in pieces, for whatever comes next."""
     call("malloc_trim", 0)
+
+
+def let_networks_go() -> None:
+    """The same after networks were in use: circles of references hold them until Python looks for those."""
+    gc.collect()
+    give_memory_back()
 
 
 def call(name: str, *arguments: int) -> None:

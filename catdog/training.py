@@ -12,6 +12,7 @@ from catdog.backbone import stage_ends
 from catdog.engines import open_engine
 from catdog.errors import Failed, Refused, Stopped
 from catdog.learning import Diverged, Learning
+from catdog.memory import let_networks_go
 from catdog.novelty import REFERENCE_FILE, write_reference
 from catdog.outcome import all_left_out, evaluate, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
@@ -43,11 +44,13 @@ def train(
 
             # Activations: what is frozen runs once.
             extracted = extract_splits(setup)
+        let_networks_go()
         require_every_class(setup, extracted)
         note_what_was_found(setup, extracted)
 
         # Head, then fine-tuning: from the checkpoint on, if there is one.
         learning, ended = learn(setup, extracted)
+        let_networks_go()
 
         # Evaluation: on test photos, or else the best epoch's on validation.
         run.event("phase", phase="evaluation")
@@ -55,6 +58,7 @@ def train(
         report = evaluate(setup, extracted, learning)
         write_reference(run.folder / REFERENCE_FILE, find_reference(setup, extracted, learning))
         note_what_was_found(setup, extracted)
+        let_networks_go()
 
         # Files: the classifier in both formats, the result, and a page to read it.
         result = save(setup, extracted, report)

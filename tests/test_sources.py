@@ -49,7 +49,7 @@ def test_computed_activations_run_a_part_at_a_time_and_round(tmp_path, monkeypat
 
     def run(pixels):
         parts.append(len(pixels))
-        return [tf.constant(pixels.mean(axis=(1, 2)), tf.float32), None]
+        return [tf.constant(pixels.mean(axis=(1, 2)), tf.float32)]
 
     batch = ComputedActivations(PhotoPixels(photos, 16), run, np.float16).batch(
         np.array([2, 0, 1]), np.array([0, 1, 0])
@@ -99,7 +99,7 @@ def test_what_runs_the_frozen_network_has_its_arithmetic_and_none_of_it_reaches_
 
     def run(pixels):
         seen.append((switch(), threading.current_thread()))
-        return [tf.constant(pixels.mean(axis=(1, 2)), tf.float32), None]
+        return [tf.constant(pixels.mean(axis=(1, 2)), tf.float32)]
 
     source = ComputedActivations(PhotoPixels(photos, 16), run, np.float16, "bfloat16")
     for _ in in_batches(source, np.arange(3), np.zeros(3, int), 1):
@@ -127,7 +127,7 @@ def test_whoever_stops_in_the_middle_leaves_no_thread_behind():
 
 
 def test_the_network_gets_full_batches_though_photos_are_unreadable(tmp_path, monkeypatch):
-    monkeypatch.setattr(activations, "NETWORK_BATCH", 3)
+    monkeypatch.setattr(activations, "KEPT_TOGETHER", 3)
     photos = draw_photos(tmp_path, 8)
     for number in (1, 2, 7):
         photos[number].path.write_bytes(b"no photo")
