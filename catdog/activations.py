@@ -23,7 +23,7 @@ from catdog.runs import versions
 from catdog.shelves import Shelf, open_shelf
 
 # Photos that go through the network together; more gain nothing on a CPU. Where the app is open to the public the
-# host is small: a ResNet-50 holds 350 MB less for 8, and takes 1.06 times as long.
+# host is small: a ResNet-50 holds 250 MB less for 8, and takes 1.06 times as long.
 NETWORK_BATCH = 8 if is_public() else 32
 # Photos that are read, and whose rows are kept, together.
 KEPT_TOGETHER = 32

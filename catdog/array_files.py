@@ -3,7 +3,7 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -13,15 +13,21 @@ from catdog.whole_files import draft_of
 def pack_arrays(arrays: dict[str, np.ndarray], **notes: Any) -> bytes:
     """The content of an `.npz` file with arrays and JSON notes."""
     file = io.BytesIO()
-    np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
+    save_arrays(file, arrays, notes)
     return file.getvalue()
+
+
+def save_arrays(file: BinaryIO, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
+    """Write arrays and JSON notes into an open file, as `.npz`."""
+    np.savez(file, **arrays, notes=np.array(json.dumps(notes)))
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], **notes: Any) -> None:
     """Write arrays and JSON notes into one `.npz` file, whole or not at all."""
     path.parent.mkdir(exist_ok=True)
-    with draft_of(path) as draft:
-        draft.write_bytes(pack_arrays(arrays, **notes))
+    # Not by way of memory: a checkpoint takes as much as the network that learns, three times over.
+    with draft_of(path) as draft, draft.open("wb") as file:
+        save_arrays(file, arrays, notes)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

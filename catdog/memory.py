@@ -1,10 +1,14 @@
-"""What glibc does with memory that was freed; elsewhere nothing here does anything."""
+"""What becomes of memory that was freed: TensorFlow and glibc keep it, unless told otherwise."""
 
 import ctypes
 import gc
 import os
 
 ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+# Environment of a process in which TensorFlow returns what a network held. Otherwise its pool for a processor only ever
+# grows: a ResNet-50 leaves 10 MB there for each photo that went through it at once. Without the pool batches of 32 take
+# up to 1.2 times as long, batches of 8 no longer than with it.
+NO_POOL = {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1"}
 
 
 def share_one_heap() -> None:

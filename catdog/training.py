@@ -56,6 +56,7 @@ def train(
         run.event("phase", phase="evaluation")
         learning.put_back_best(model)
         report = evaluate(setup, extracted, learning)
+        let_networks_go()
         write_reference(run.folder / REFERENCE_FILE, find_reference(setup, extracted, learning))
         note_what_was_found(setup, extracted)
         let_networks_go()

@@ -1,5 +1,6 @@
 import ctypes
 import os
+import platform
 import subprocess
 import sys
 
@@ -35,6 +36,33 @@ def heaps(how: str) -> int:
 def test_threads_share_one_heap():
     assert heaps("shared") == 1
     assert heaps("each its own") > 2
+
+
+POOL_PROGRAM = """
+import tensorflow as tf
+def held():
+    (line,) = [line for line in open("/proc/self/status") if line.startswith("RssAnon")]
+    return int(line.split()[1]) / 1000
+before = held()
+for _ in range(3):
+    product = tf.ones((5_000, 10_000))
+    del product
+print(held() - before)
+"""
+
+
+def megabytes_left(**environment: str) -> float:
+    """What stays after 200 MB went through TensorFlow."""
+    usual = {name: value for name, value in os.environ.items() if name not in memory.NO_POOL}
+    command = [sys.executable, "-c", POOL_PROGRAM]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env={**usual, **environment})
+    return float(ran.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="the pool is oneDNN's")
+def test_without_its_pool_tensorflow_returns_what_it_held():
+    assert megabytes_left() > 150
+    assert megabytes_left(**memory.NO_POOL) < 50
 
 
 def test_a_library_without_the_function_is_left_alone():
