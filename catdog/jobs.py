@@ -32,6 +32,7 @@ from catdog.runs import (
 from catdog.settings import TrainConfig
 
 LABEL_FILE = "label.json"
+SHOWN_VARIABLE = "CATDOG_SHOW"
 LONGEST_NAME = 80
 
 
@@ -61,6 +62,12 @@ def find_job(folder: Path) -> Job:
 def list_jobs(owner: str | None = None) -> list[Job]:
     """All runs of the runs folder, the newest first; those of this visitor where the app is open to the public."""
     return jobs_in(runs_folder(), owner)
+
+
+def shown_jobs() -> list[Job]:
+    """The runs that CATDOG_SHOW lists, for every visitor to classify with; some of them may have no classifier."""
+    listed = os.environ.get(SHOWN_VARIABLE, "").split(os.pathsep)
+    return [find_job(Path(entry).resolve()) for entry in listed if entry]
 
 
 def jobs_in(parent: Path, owner: str | None = None) -> list[Job]:

@@ -1,11 +1,15 @@
 """A link that leads to a classifier: it names a run, and nothing else."""
 
+import os
 import shutil
 
 import pytest
+from pictures import draw_noise, encoded
 from streamlit.testing.v1 import AppTest
 from test_pages import open_page, place, texts
 from trained import REPOSITORY
+
+from catdog.pages.words import plain
 
 __all__ = ["place"]
 
@@ -75,3 +79,44 @@ def test_runs_of_the_same_name_are_told_apart(two_runs):
 def test_from_a_run_the_way_leads_to_its_classifier(two_runs):
     links = [element.proto for element in open_page("train").get("page_link")]
     assert [link.query_string for link in links if link.label == "Classify photos with it"] == [f"run={NEWER}"]
+
+
+@pytest.fixture
+def shown(trained, tmp_path, monkeypatch):
+    """A run that lies elsewhere and is shown to every visitor of an app that is open to the public."""
+    folder = tmp_path / "shown" / "pets"
+    shutil.copytree(trained, folder)
+    monkeypatch.setenv("CATDOG_SHOW", str(folder))
+    monkeypatch.setenv("CATDOG_PUBLIC", "1")
+    return folder
+
+
+def test_what_is_shown_to_all_is_for_everybody_to_classify_with_and_no_more(place, shown, tmp_path):
+    app = open_page("classify")
+    assert app.selectbox[0].options == ["pets", "Bundled classifier"]
+    assert chosen(app) == str(shown)
+    assert chosen(follow("pets")) == str(shown)
+    app.file_uploader[0].set_value([("cat.png", encoded(draw_noise(40, 30), "PNG"), "image/png")]).run()
+    assert not app.exception
+    assert [answer.label in ("cats", "dogs") for answer in app.session_state["answers"].values()] == [True]
+    assert "Hand it on" not in [each.label for each in app.expander]
+    assert "Hand it on" in [each.label for each in follow("starter").expander]
+    for page in ("train", "runs"):
+        assert "pets" not in texts(open_page(page))
+
+
+def test_what_is_shown_to_all_in_the_runs_folder_is_nobody_s_to_hand_on(two_runs, monkeypatch):
+    monkeypatch.setenv("CATDOG_SHOW", f"{two_runs / OLDER}{os.pathsep}{two_runs / NEWER}")
+    monkeypatch.setenv("CATDOG_PUBLIC", "1")
+    app = follow(OLDER)
+    assert len(app.selectbox[0].options) == 3
+    assert chosen(app).endswith(OLDER)
+    assert "Hand it on" not in [each.label for each in app.expander]
+
+
+def test_a_folder_without_a_classifier_that_is_to_be_shown_is_named(place, shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("CATDOG_SHOW", f"{tmp_path / 'gone'}{os.pathsep}{shown}")
+    app = open_page("classify")
+    (warning,) = app.warning
+    assert warning.value == plain("CATDOG_SHOW lists gone, which is no run's folder with a classifier.")
+    assert app.selectbox[0].options == ["pets", "Bundled classifier"]

@@ -12,12 +12,13 @@ from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.json_files import found_in, read_json
 from catdog.memory import share_one_heap
+from catdog.owners import is_own
 from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
 from catdog.results import answered_above, read_predictions
-from catdog.runs import INFO_FILE, KERAS_FILE
+from catdog.runs import INFO_FILE, KERAS_FILE, runs_folder
 from catdog.settings import BUNDLED
 
 LINK = "run"  # what a classifier is called by in the page's address
@@ -40,10 +41,11 @@ class Source(NamedTuple):
 
 
 def choose_classifier() -> Source:
-    """Let the visitor choose: what they added last first, then the newest run, the bundled classifier last."""
+    """Let the visitor choose: what they added last first, then the newest run, those shown to all, the bundled one."""
     found = dict(reversed(added_models().items()))
     ended = (job for job in jobs.list_jobs(owner()) if job.has_classifier and not job.is_active)
     found |= {str(job.folder): name_of(job) for job in ended}
+    found |= {name: words for name, words in shown_runs().items() if name not in found}
     found[BUNDLED] = "Bundled classifier"
     found = told_apart(found)
     options = list(found)
@@ -64,6 +66,24 @@ def choose_classifier() -> Source:
     source = source_of(name if name in found else BUNDLED)
     st.caption(plain(facts_of(source)))
     return source
+
+
+def shown_runs() -> dict[str, str]:
+    """The folders of the runs that are shown to every visitor, and their names; says which of them can't be."""
+    jobs_shown = jobs.shown_jobs()
+    for job in jobs_shown:
+        if not job.has_classifier:
+            message = f"{jobs.SHOWN_VARIABLE} lists {job.folder.name}, which is no run's folder with a classifier."
+            st.warning(plain(message), icon=":material/folder_off:")
+    with_one = [job.folder for job in jobs_shown if job.has_classifier]
+    return {str(folder): jobs.label_of(folder) or folder.name for folder in with_one}
+
+
+def is_only_shown(source: Source) -> bool:
+    """Whether somebody else's run is shown here, with which a visitor classifies and does nothing else."""
+    if source.folder is None:
+        return False
+    return source.folder.parent.resolve() != runs_folder().resolve() or not is_own(source.folder, owner())
 
 
 def follow_link(options: list[str]) -> None:

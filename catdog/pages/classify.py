@@ -11,7 +11,7 @@ from catdog.pages.added_models import add_model, may_add
 from catdog.pages.answer_view import show_answers
 from catdog.pages.answer_why import show_why
 from catdog.pages.answers import classify_part, forget_removed, kept_answers, missing_answers
-from catdog.pages.classifiers import Source, answered_of, choose_classifier, load
+from catdog.pages.classifiers import Source, answered_of, choose_classifier, is_only_shown, load
 from catdog.pages.export_view import show_export
 from catdog.pages.words import plain
 from catdog.photos import ENDINGS, MAX_BYTES
@@ -145,7 +145,7 @@ def show_more(source: Source) -> None:
         if fold.open:
             with fold:
                 add_model()
-    if source.folder or source.name == BUNDLED:
+    if source.name == BUNDLED or (source.folder and not is_only_shown(source)):
         fold = st.expander("Hand it on", icon=":material/ios_share:", type="compact", on_change="rerun", key="hand_on")
         if fold.open:
             with fold:
