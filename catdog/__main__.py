@@ -18,6 +18,7 @@ from catdog.classify_command import classify_command
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.json_files import read_json
+from catdog.memory import let_networks_go
 from catdog.owners import owner_of
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
 from catdog.plain_text import say
@@ -168,7 +169,10 @@ def work_on(run: Run, config: TrainConfig, console: TextIO, task: str = "train",
         with run.alone(), run.stopping_on_signals(), run.turn() if in_runs_folder else nullcontext():
             run.set_state("running", "Loading TensorFlow.")
             with held_to_limits(run, config, task):
-                return resolve_name(TASKS[task])(config, run, **options)
+                answer = resolve_name(TASKS[task])(config, run, **options)
+                # Before the next in line loads its network, and not only when this process has ended.
+                let_networks_go()
+                return answer
     finally:
         progress.close()
 

@@ -14,7 +14,7 @@ from catdog.admission import admitted, require_startable
 from catdog.errors import Failed, Refused
 from catdog.folders import remove_folder, remove_leftovers
 from catdog.json_files import found_in, read_json, write_json
-from catdog.memory import NO_POOL
+from catdog.memory import SPARING
 from catdog.owners import is_own, owner_of
 from catdog.plain_text import one_line
 from catdog.public_mode import is_public
@@ -213,7 +213,7 @@ def launch(folder: Path) -> None:
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "catdog", "work", str(folder)],
-                env={**os.environ, **(NO_POOL if is_public() else {}), "PYTHONPATH": search_path},
+                env={**os.environ, **(SPARING if is_public() else {}), "PYTHONPATH": search_path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

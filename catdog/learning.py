@@ -114,16 +114,24 @@ class Learning:
                 "seconds": round(time.monotonic() - started, 3),
             }
             event["best"] = self.best is None or self.best.is_beaten_by(event) or self.best.is_of(event)
-            variables = {variable.path: variable.numpy() for variable in phase.network.trainable_variables}
-            if event["best"]:
-                self.best = Best(event, probabilities, variables)
-                write_arrays(self.file("best"), {"probabilities": probabilities, **variables}, event=event)
-            self.epochs += 1
-            self.done[phase.name] = epoch
-            # The best epoch was written first, so that the last never runs ahead of it.
-            variables |= {f"optimizer/{variable.path}": variable.numpy() for variable in optimizer.variables}
-            write_arrays(self.file("last"), variables, done=self.done, epochs=self.epochs, event=event)
+            self.keep(event, probabilities, phase, optimizer)
             self.run.event("epoch", **event)
+
+    def keep(self, event: dict[str, Any], probabilities: np.ndarray, phase: Phase, optimizer: keras.Optimizer) -> None:
+        """Write the checkpoint of an epoch that has ended.
+
+        The values go when this returns: held through the next epoch they would take as much again as what learns.
+        """
+        variables = {variable.path: variable.numpy() for variable in phase.network.trainable_variables}
+        if event["best"]:
+            self.best = Best(event, probabilities, variables)
+            write_arrays(self.file("best"), {"probabilities": probabilities, **variables}, event=event)
+        self.epochs += 1
+        self.done[phase.name] = event["epoch"]
+        # The best epoch was written first, so that the last never runs ahead of it.
+        of_optimizer = {f"optimizer/{variable.path}": variable.numpy() for variable in optimizer.variables}
+        position = {"done": self.done, "epochs": self.epochs, "event": event}
+        write_arrays(self.file("last"), variables | of_optimizer, **position)
 
     def train_epoch(self, phase: Phase, epoch: int, step: Callable) -> tuple[float, float]:
         """Learn from each training photo once; the mean loss and accuracy while doing so."""

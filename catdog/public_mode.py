@@ -22,20 +22,20 @@ def limit(default: Any, what: str) -> Any:
 class Limits:
     """What one visitor may have; the defaults are for a host of two cores and 2.7 GB."""
 
-    photos: int = limit(3000, "photos of a set")
-    upload_megabytes: int = limit(300, "megabytes of a set's upload, and of what it unpacks to")
-    uploads: int = limit(3, "sets of one visitor that are kept")
+    photos: int = limit(3000, "photos in a visitor's training set")
+    upload_megabytes: int = limit(300, "megabytes of such a set's upload, and of what it unpacks to")
+    uploads: int = limit(3, "uploaded sets of one visitor that are kept")
     photos_at_once: int = limit(200, "photos that are classified at once")
     megabytes_at_once: int = limit(100, "megabytes of those photos")
     head_epochs: int = limit(30, "epochs of the head")
     fine_tune_epochs: int = limit(5, "epochs of fine-tuning")
     image_size: int = limit(224, "pixels on each side of a photo that is trained on")
     batch_size: int = limit(32, "photos of a learning step")
-    freeze_depth: str = limit("conv4", "the first stages that stay frozen while fine-tuning, at least")
+    freeze_depth: str = limit("conv4", "up to which stage all stay frozen while fine-tuning, at least")
     seconds: int = limit(900, "seconds that a run, a trial or an export may take; then it keeps its best epoch")
     runs: int = limit(5, "runs of one visitor that are kept")
     at_work: int = limit(2, "runs, trials and exports of one visitor that work or wait")
-    line: int = limit(10, "those of all visitors together")
+    line: int = limit(10, "runs, trials and exports of all visitors together that work or wait")
     kept_megabytes: int = limit(1000, "megabytes that the frozen network made of one visitor's photos")
     hours: int = limit(24, "hours after a visitor's last visit until all they left here is removed")
 
