@@ -5,9 +5,9 @@ import gc
 import os
 
 ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-# Environment of a process that is to hold little. TensorFlow then returns what a network held; otherwise its pool for a
-# processor only ever grows: a ResNet-50 leaves 10 MB there for each photo that went through it at once. Without the pool
-# batches of 32 take up to 1.2 times as long, batches of 8 no longer than with it. And all threads share one heap.
+# Environment of a process that is to hold little: all its threads share one heap, and TensorFlow returns what a network
+# held. Otherwise its pool for a processor only ever grows: a ResNet-50 leaves 10 MB there for each photo that went
+# through it at once. Without the pool batches of 32 take up to 1.2 times as long, batches of 8 no longer than with it.
 SPARING = {"TF_ONEDNN_USE_SYSTEM_ALLOCATOR": "1", "MALLOC_ARENA_MAX": "1"}
 
 
