@@ -190,3 +190,31 @@ def test_a_logarithmic_loss_is_kept_while_other_pages_are_open(three_runs, addre
     settle(page)
     expect(toggle).to_be_checked()
     no_error(page)
+
+
+def test_a_run_is_taken_along_as_one_file_and_added_elsewhere(three_runs, address, browser, tmp_path_factory):
+    page = open_page(browser, f"{address}/runs")
+    choose_rows(page, 1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Take along").click()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    file = elsewhere / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name.endswith(".catdog.zip")
+    damaged = elsewhere / "damaged.catdog.zip"
+    damaged.write_bytes(file.read_bytes()[:10_000])
+    with served(elsewhere) as other:
+        page = open_page(browser, f"{other}/runs")
+        page.get_by_text("Add a run from a file").click()
+        page.locator('input[type="file"]').set_input_files(damaged)
+        expect(page.get_by_role("alert").filter(has_text="damaged.catdog.zip")).to_be_visible()
+        page.locator('input[type="file"]').set_input_files(file)
+        expect(page.get_by_text("rate 0.005 was added.")).to_be_visible()
+        choose_rows(page, 0)
+        page.get_by_role("button", name="Use its settings").click()
+        expect(page.get_by_role("spinbutton", name="Head epochs")).to_have_value("6")
+        expect(heading(page, "rate 0.005")).to_be_visible()
+        expect(heading(page, "done")).to_be_visible()
+        no_error(page)
+    (run,) = (path for path in (elsewhere / "runs").iterdir() if not path.name.startswith("."))
+    assert read_status(run)["state"] == "done"
