@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from test_runs import CONFIG, wait_until
+from made_runs import CONFIG, wait_until
 
 from catdog import runs
 from catdog.owners import TURN_ENDING, fair_order, is_own, last_time, note_turn, note_visit, owner_of, visit_file
