@@ -92,7 +92,7 @@ def test_corrections_that_hold_no_more_are_said_and_can_be_undone(data):
 
 
 def test_a_folder_that_needs_its_corrections_is_looked_through(place, monkeypatch):
-    monkeypatch.setattr(choose_photos, "suggested_folders", lambda: ["data"])
+    monkeypatch.setattr(choose_photos, "suggested_folders", lambda *_: ["data"])
     for name, count in (("cats", 1), ("dogs", 7)):
         for number in range(count):
             save_scene(place / "data" / name / f"{number}.jpg", draw_scene(number + 50 * count, 96, 72))

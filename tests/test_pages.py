@@ -182,7 +182,7 @@ def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_fa
     (place / "link").symlink_to(outside, target_is_directory=True)
     for folder in (str(outside), "../", "link", str(place / "link"), "/", "a\0b"):
         # AppTest can't type into a select box, so what would be typed is among its options.
-        monkeypatch.setattr(choose_photos, "suggested_folders", lambda folder=folder: [folder])
+        monkeypatch.setattr(choose_photos, "suggested_folders", lambda *_, folder=folder: [folder])
         app = open_page("train")
         assert "this app may read" in texts(app)
         assert button(app, "Train").disabled
@@ -191,7 +191,7 @@ def test_no_folder_outside_the_allowed_ones_is_read(place, drawings, tmp_path_fa
 @pytest.mark.parametrize("text", ["~nosuchuser", "~", "nowhere", "*"])
 def test_a_folder_that_is_not_there_gets_a_sentence(place, monkeypatch, text):
     (place / "data").mkdir()
-    monkeypatch.setattr(choose_photos, "suggested_folders", lambda: [text])
+    monkeypatch.setattr(choose_photos, "suggested_folders", lambda *_: [text])
     app = open_page("train")
     assert "There is no folder" in texts(app)
     assert button(app, "Train").disabled

@@ -271,7 +271,7 @@ def test_of_a_flat_folder_the_counts_are_those_of_the_split_that_keeps_copies_to
         for number in range(25, 30):
             shutil.copy(flat / name / "00.jpg", flat / name / f"{number}.jpg")
     # AppTest can't type into a select box, so what would be typed is among its options.
-    monkeypatch.setattr(choose_photos, "suggested_folders", lambda: ["flat"])
+    monkeypatch.setattr(choose_photos, "suggested_folders", lambda *_: ["flat"])
     app = open_page("train")
     assert "photos that look alike stay together" in texts(app)
     assert "2 problems" in folds(app)
@@ -365,3 +365,35 @@ def test_a_zip_that_is_none_gets_a_sentence_and_leaves_nothing(here):
     assert app.warning
     assert not chosen_upload(app)
     assert list((here / "cache" / "photos" / "uploads").iterdir()) == []
+
+
+def test_folders_that_look_like_photo_sets_are_suggested(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    monkeypatch.setenv("CATDOG_FOLDERS", str(here))
+    flat = [f"{name}/{kind}/1.jpg" for name in ("pets", "mine/more", ".hidden", "two\nlines") for kind in ("a", "b")]
+    split = [f"{name}/train/a/1.jpg" for name in ("data", "deep/set")]
+    alone = [
+        "one_class/a/1.jpg",
+        "texts/a/1.txt",
+        "texts/b/1.txt",
+        "loose/1.jpg",
+        "too/deep/for/a/1.jpg",
+        "too/deep/for/b/1.jpg",
+    ]
+    for name in [*flat, *split, *alone]:
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    outside = tmp_path / "outside"
+    for kind in ("a", "b"):
+        (outside / kind).mkdir(parents=True)
+        (outside / kind / "1.jpg").touch()
+    (here / "link").symlink_to(outside)
+    (here / "half").mkdir()
+    for kind in ("a", "b"):
+        (here / "half" / kind).symlink_to(outside / kind)
+    choose_photos.suggested_folders.clear()
+    found = choose_photos.suggested_folders((here,), here)
+    assert found == ["data", "deep/set", "mine/more", "pets"]
+    choose_photos.suggested_folders.clear()
+    elsewhere = [str(here / name) for name in found[:3]]
+    assert choose_photos.suggested_folders((here,), here / "pets") == [".", *elsewhere]

@@ -1,7 +1,9 @@
 """The first part of the training page: where the photos come from, and what is in them."""
 
 import html
+import os
 import stat
+from itertools import islice
 from pathlib import Path
 
 import streamlit as st
@@ -21,6 +23,7 @@ from catdog.pages.photo_problems import judged, known_fingerprints, show_problem
 from catdog.pages.uploads import LAYOUT_WORDS, from_upload
 from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photo_sets import PhotoSet, find_photo_set, require_folder
+from catdog.photos import is_photo_name
 from catdog.plain_text import one_line
 from catdog.problems import Problem
 from catdog.public_mode import is_public, require_few_photos
@@ -28,6 +31,8 @@ from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
 SOURCES = {"folder": "Folder", "upload": "Upload", "tutorial": "Tutorial", "drawings": "Drawings"}
 EXAMPLES = 8  # of all classes together: one row
+# Where photos are looked for: folders in a folder, and files of one among which a photo must be.
+MOST_FOLDERS, FIRST_FILES = 200, 20
 
 
 def choose_photos(seed: int) -> PhotoSet | None:
@@ -74,7 +79,7 @@ def choose_photos(seed: int) -> PhotoSet | None:
 
 def from_folder() -> Path | None:
     """A folder below the allowed roots."""
-    options = suggested_folders()
+    options = suggested_folders(tuple(allowed_roots()), Path.cwd())
     folder = st.selectbox(
         "Folder on this computer",
         options,
@@ -97,21 +102,46 @@ def from_folder() -> Path | None:
     return chosen
 
 
-def suggested_folders() -> list[str]:
-    """Folders up to two levels below the allowed roots that look like photo sets, `data` first."""
-    found = []
-    for root in allowed_roots():
-        for pattern in ("*/train", "*/*/train", "train"):
-            found += [path.parent for path in root.glob(pattern) if path.is_dir() and is_allowed(path)]
-    here = Path.cwd()
+@st.cache_data(ttl=10, max_entries=16, show_spinner=False)
+def suggested_folders(roots: tuple[Path, ...], here: Path) -> list[str]:
+    """Folders up to two levels below these roots that look like photo sets, `data` first; as seen from `here`."""
+    found: set[Path] = set()
+    for root in roots:
+        level = [root]
+        for _ in range(3):
+            found |= {folder for folder in level if looks_like_photos(folder)}
+            level = [inner for folder in level if folder not in found for inner in folders_in(folder)]
     names = [str(path.relative_to(here)) if path.is_relative_to(here) else str(path) for path in found]
-    # Also those whose names can't be shown, as one that is no UTF-8.
-    hidden = [
-        name
-        for name in names
-        if any(part.startswith(".") and part != "." for part in Path(name).parts) or one_line(name) != name
-    ]
-    return sorted(set(names) - set(hidden), key=lambda name: (name != "data", name))[:50]
+    return sorted(names, key=lambda name: (name != "data", name))[:50]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Folders in one that may be looked into; not hidden ones, nor those whose names can't be shown."""
+    try:
+        with os.scandir(folder) as entries:
+            names = (each.name for each in entries if not each.name.startswith(".") and each.is_dir())
+            showable = (folder / name for name in names if one_line(name) == name)
+            return sorted(islice(filter(is_allowed, showable), MOST_FOLDERS))
+    except OSError:
+        return []
+
+
+def looks_like_photos(folder: Path) -> bool:
+    """Whether there is a folder `train` in it, or at least two in which the first files are photos."""
+    inner = folders_in(folder)
+    if any(path.name == "train" for path in inner):
+        return True
+    with_photos = filter(begins_with_photos, inner)
+    return len(list(islice(with_photos, 2))) == 2
+
+
+def begins_with_photos(folder: Path) -> bool:
+    """Whether there is a photo among the first files of a folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(is_photo_name(entry.name) for entry in islice(entries, FIRST_FILES))
+    except OSError:
+        return False
 
 
 @st.cache_data(ttl=300, max_entries=16, show_spinner="Looking through the photos", hash_funcs=HASH_OF_NAMES)
