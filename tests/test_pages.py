@@ -15,7 +15,7 @@ from catdog import jobs
 from catdog.__main__ import main
 from catdog.errors import Refused
 from catdog.figures import decimal, duration, gigabytes, percent
-from catdog.pages import choose_photos
+from catdog.pages import choose_photos, leaving
 from catdog.pages.words import moment, plain
 from catdog.photo_sets import photos_below
 from catdog.runs import create_run
@@ -31,6 +31,8 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("CATDOG_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CATDOG_FOLDERS", raising=False)
+    # The server's thread that cleans up would go on in the folders of the tests that follow.
+    monkeypatch.setattr(leaving, "keep_clean", lambda: None)
     return tmp_path
 
 
