@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from catdog.folders import cache_folder
+from catdog.places import WEIGHTS
 from catdog.settings import BUNDLED, FREEZE_DEPTHS, STAGES
 
-STARTER_FILE = Path(__file__).parent / "weights" / "resnet50_half.keras"
+STARTER_FILE = WEIGHTS / "resnet50_half.keras"
 # Bytes that are unpacked to be counted: a ResNet-50 has 0.2 million and 95 million of them.
 LARGEST = {"config.json": 20_000_000, "model.weights.h5": 500_000_000}
 

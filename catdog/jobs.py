@@ -16,6 +16,7 @@ from catdog.folders import remove_folder, remove_leftovers
 from catdog.json_files import found_in, read_json, write_json
 from catdog.memory import SPARING
 from catdog.owners import is_own, owner_of
+from catdog.places import PACKAGE
 from catdog.plain_text import one_line
 from catdog.public_mode import is_public
 from catdog.runs import (
@@ -207,8 +208,7 @@ def folder_bytes(folder: Path) -> int:
 
 def launch(folder: Path) -> None:
     """Start the process that works on a run's folder; its output goes to the run's `log.txt`."""
-    package_folder = str(Path(__file__).parent.parent)
-    search_path = os.pathsep.join(filter(None, [package_folder, os.environ.get("PYTHONPATH")]))
+    search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     try:
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(

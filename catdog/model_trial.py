@@ -27,6 +27,7 @@ from typing import Any
 from catdog.errors import CatdogError, Failed, Refused
 from catdog.json_files import found_in
 from catdog.model_files import MAX_BYTES, check_model_file
+from catdog.places import PACKAGE
 from catdog.settings import SETTINGS
 
 
@@ -107,8 +108,7 @@ def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
     """Start the process that does a task with a file, with a folder for what it writes; raises `OSError`."""
     passed = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     homes = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "KERAS_HOME"), str(folder))
-    package_folder = str(Path(__file__).parent.parent)
-    search_path = os.pathsep.join(filter(None, [package_folder, os.environ.get("PYTHONPATH")]))
+    search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     python = {"PYTHONPATH": search_path, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
         [sys.executable, "-m", "catdog.model_trial", task, str(path)],

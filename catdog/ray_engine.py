@@ -12,11 +12,11 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from catdog.errors import CatdogError, Failed, Refused
+from catdog.places import PACKAGE
 from catdog.plain_text import one_line
 from catdog.storage import HOW_TO_INSTALL
 
@@ -86,16 +86,16 @@ def signals_kept() -> Iterator[None]:
 
 def connect(ray: Any) -> None:
     """The same, with whatever Ray does to signals."""
-    address, package = os.environ.get("RAY_ADDRESS"), Path(__file__).parent
+    address = os.environ.get("RAY_ADDRESS")
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if address:
             # Its machines have what this package needs, but perhaps another version of the package itself.
-            ray.init(runtime_env={"py_modules": [str(package)]}, **quiet)
+            ray.init(runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
         else:
             # The workers find the package where this process did, wherever that was started.
             before = os.environ.get("PYTHONPATH")
-            os.environ["PYTHONPATH"] = os.pathsep.join([str(package.parent), *([before] if before else [])])
+            os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *([before] if before else [])])
             # A worker is the work itself, which nothing else on this machine need go before.
             os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(include_dashboard=False, object_store_memory=PASSED_BYTES, **quiet)
