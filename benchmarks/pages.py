@@ -59,7 +59,7 @@ def learned(phase: str, epoch: int, epochs: int, when: float) -> list[dict[str, 
 
 def make_finished_run(folder: Path, number: int) -> None:
     """A folder with the files of a finished run of both phases; the classifier is a stand-in, which no page opens."""
-    from catdog.json_files import write_json
+    from catdog.files.json_files import write_json
     from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, create_run
     from catdog.settings import TrainConfig
 

@@ -17,7 +17,9 @@ from catdog.arguments import LISTS, build_parser, build_script_parser, require_n
 from catdog.classify_command import classify_command
 from catdog.errors import CatdogError, Refused, Stopped
 from catdog.exports import FORMATS, export_classifier, snippet
-from catdog.json_files import read_json
+from catdog.files.json_files import read_json
+from catdog.files.shelves import readable_size
+from catdog.files.whole_files import draft_of
 from catdog.memory import let_networks_go
 from catdog.owners import owner_of
 from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
@@ -25,7 +27,6 @@ from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
-from catdog.shelves import readable_size
 from catdog.side_commands import (
     cache_command,
     check_command,
@@ -37,7 +38,6 @@ from catdog.side_commands import (
 )
 from catdog.time_limits import in_time
 from catdog.trials import EXPORT, create_trial, task_of
-from catdog.whole_files import draft_of
 
 if TYPE_CHECKING:
     pass

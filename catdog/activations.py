@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from catdog.arithmetic import ARITHMETICS, choose_arithmetic, switched_to
 from catdog.errors import Failed, Stopped
+from catdog.files.shelves import Shelf, open_shelf
 from catdog.folded import fold
 from catdog.photo_sets import LeftOut, Photo
 from catdog.photos import ReadPhoto, read_ahead
 from catdog.public_mode import is_public
 from catdog.runs import versions
-from catdog.shelves import Shelf, open_shelf
 
 # Photos that go through the network together; more gain nothing on a CPU. Where the app is open to the public the
 # host is small: a ResNet-50 holds 250 MB less for 8, and takes 1.06 times as long.

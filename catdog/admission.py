@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from catdog.errors import Failed, Refused
-from catdog.folders import may_see_photos
+from catdog.files.folders import may_see_photos
 from catdog.owners import VISITORS_FOLDER, note_visit, owner_of
 from catdog.photo_sets import find_photo_set
 from catdog.public_mode import NO_FOLDERS, limits, require_few_photos, require_within

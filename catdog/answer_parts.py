@@ -16,11 +16,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from catdog.csv_files import answers_writer
 from catdog.errors import Failed, Refused
-from catdog.folders import remove_folder
-from catdog.storage import Place, reason_of
-from catdog.whole_files import draft_of, remove_drafts
+from catdog.files.csv_files import answers_writer
+from catdog.files.folders import remove_folder
+from catdog.files.storage import Place, reason_of
+from catdog.files.whole_files import draft_of, remove_drafts
 
 FORMAT = 1
 MANIFEST = "_parts.json"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from catdog.errors import Failed, Refused
-from catdog.folders import require_empty
+from catdog.files.folders import require_empty
 from catdog.photos import is_photo_name
 
 # Photos are compressed already, so that honest archives hardly shrink; drawings shrink more.

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock
 
-from catdog.folders import cache_folder
-from catdog.json_files import read_json, write_json
+from catdog.files.folders import cache_folder
+from catdog.files.json_files import read_json, write_json
 
 # Flags of /proc/cpuinfo. On a processor without them TensorFlow ignores the switch.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}

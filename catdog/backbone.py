@@ -11,10 +11,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from catdog.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
-from catdog.downloads import fetch
 from catdog.errors import Failed, Refused, Stopped, ran_out_of_memory
+from catdog.files.downloads import fetch
+from catdog.files.whole_files import draft_of
 from catdog.settings import STAGES, check_backbone_name
-from catdog.whole_files import draft_of
 
 # Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].
 IMAGENET_URL = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from catdog.folders import cache_folder
+from catdog.files.folders import cache_folder
 from catdog.places import WEIGHTS
 from catdog.settings import BUNDLED, FREEZE_DEPTHS, STAGES
 

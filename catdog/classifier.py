@@ -17,17 +17,17 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Failed, Refused, ran_out_of_memory
+from catdog.files.json_files import read_json
+from catdog.files.storage import Place
+from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
-from catdog.json_files import read_json
 from catdog.model_trial import look_through
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
-from catdog.storage import Place
 from catdog.verdicts import UNSURE_BELOW, verdict_of
-from catdog.whole_files import draft_of
 
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"

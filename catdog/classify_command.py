@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, TextIO
 from catdog.answer_parts import AnswerParts, cut, describe
 from catdog.answers import answer_of
 from catdog.arguments import require_no_workers
-from catdog.csv_files import answers_writer
 from catdog.errors import Refused
-from catdog.folders import require_replaceable
+from catdog.files.csv_files import answers_writer
+from catdog.files.folders import require_replaceable
+from catdog.files.storage import as_place, is_address, reason_of
+from catdog.files.whole_files import draft_of
 from catdog.photo_sets import photos_below
 from catdog.photos import is_photo_name
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.side_commands import print_json
-from catdog.storage import as_place, is_address, reason_of
 from catdog.verdicts import NEITHER, UNSURE
-from catdog.whole_files import draft_of
 
 if TYPE_CHECKING:
     from catdog.classifier import Classifier, Prediction

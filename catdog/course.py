@@ -8,7 +8,7 @@ from typing import Any
 
 from catdog.curves import Curves, thinned
 from catdog.events import read_events
-from catdog.json_files import NUMBER, found_in
+from catdog.files.json_files import NUMBER, found_in
 from catdog.progress import PHASE_WORDS
 from catdog.runs import WAITING
 from catdog.settings import TrainConfig

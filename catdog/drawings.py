@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageOps
 from PIL.ImageColor import getrgb
 
 from catdog.errors import Refused
-from catdog.folders import require_empty
+from catdog.files.folders import require_empty
 
 SIDE = 200  # pixels, as in the real photos
 OVERSAMPLING = 3  # drawn this much larger, then shrunk, for smooth edges

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from catdog.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
+from catdog.files.storage import Place
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files
 from catdog.ray_engine import Share, cluster, each_part
-from catdog.storage import Place
 
 ENGINES = ("local", "ray")
 DIGESTED_TOGETHER = 256

@@ -12,11 +12,11 @@ from typing import Any
 from catdog import jobs, trials
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
-from catdog.json_files import write_json
+from catdog.files.json_files import write_json
+from catdog.files.shelves import RECORD, size_of
 from catdog.novelty import MOST_PASSED_AGAIN
 from catdog.runs import Run, read_config
 from catdog.settings import OF_THE_PHOTOS, TrainConfig
-from catdog.shelves import RECORD, size_of
 
 TASK = "estimate"
 # What a measurement holds for alone; epochs, learning rates and the seed make no difference to it.

@@ -8,13 +8,13 @@ import numpy as np
 
 from catdog import measures
 from catdog.classifier import Classifier
-from catdog.csv_files import row_writer
+from catdog.files.csv_files import row_writer
+from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
 from catdog.measures import by_class, confusion, cross_entropy, interval
 from catdog.photo_sets import LeftOut, Photo, labels_of
 from catdog.photos import read_ahead
 from catdog.results import FORMAT
-from catdog.whole_files import draft_of
 from catdog.wrong_labels import suspects
 
 # What a report names at most, worst first.

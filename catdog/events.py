@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from catdog.json_files import NUMBER, found_in
+from catdog.files.json_files import NUMBER, found_in
 
 # What each kind of event must hold to be believed, since anyone may have changed the file.
 EVENT_FIELDS: dict[str, dict[str, Any]] = {

@@ -15,8 +15,8 @@ from catdog.admission import admitted
 from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
-from catdog.folders import cache_folder
-from catdog.json_files import found_in, read_json, write_json
+from catdog.files.folders import cache_folder
+from catdog.files.json_files import found_in, read_json, write_json
 from catdog.results import fits
 from catdog.runs import KERAS_FILE, Run
 from catdog.settings import BUNDLED, TrainConfig

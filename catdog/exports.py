@@ -13,8 +13,8 @@ from typing import Any
 
 from catdog.errors import Failed, Refused
 from catdog.figures import percent
+from catdog.files.shelves import readable_size
 from catdog.runs import H5_FILE, KERAS_FILE
-from catdog.shelves import readable_size
 
 SNIPPETS = Path(__file__).parent / "snippets"
 REQUIREMENTS_FILE = "requirements-export.txt"

@@ -14,7 +14,7 @@ import numpy as np
 from catdog.activations import Extracted, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.figures import counted, decimal, percent
-from catdog.json_files import write_json
+from catdog.files.json_files import write_json
 from catdog.learning import Diverged, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
 from catdog.photo_sets import labels_of

@@ -18,18 +18,18 @@ from catdog.curves import learning_curves
 from catdog.errors import Refused
 from catdog.events import read_events
 from catdog.figures import counted, decimal, percent, short_loss
+from catdog.files.folders import require_replaceable
+from catdog.files.json_files import found_in, read_json
+from catdog.files.storage import Place, as_place, is_address
+from catdog.files.whole_files import draft_of
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
-from catdog.folders import require_replaceable
 from catdog.heatmaps import draw_map
 from catdog.jobs import counts_of, label_of
-from catdog.json_files import found_in, read_json
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import ACTIVE_STATES, read_config, read_status
 from catdog.settings import SETTINGS, TrainConfig
-from catdog.storage import Place, as_place, is_address
-from catdog.whole_files import draft_of
 
 TEMPLATE_FILE = "report_template.html"
 CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone

@@ -12,8 +12,8 @@ from typing import Any
 
 from catdog.admission import admitted, require_startable
 from catdog.errors import Failed, Refused
-from catdog.folders import remove_folder, remove_leftovers
-from catdog.json_files import found_in, read_json, write_json
+from catdog.files.folders import remove_folder, remove_leftovers
+from catdog.files.json_files import found_in, read_json, write_json
 from catdog.memory import SPARING
 from catdog.owners import is_own, owner_of
 from catdog.places import PACKAGE

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 import h5py
 
 from catdog.errors import Refused
-from catdog.json_files import found_in
+from catdog.files.json_files import found_in
 from catdog.layer_costs import Unfit, shown
 from catdog.network_plans import MOST_LAYERS, Cost, check_plan
 from catdog.runs import INFO_FILE

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import CatdogError, Failed, Refused
-from catdog.json_files import found_in
+from catdog.files.json_files import found_in
 from catdog.model_files import MAX_BYTES, check_model_file
 from catdog.places import PACKAGE
 from catdog.settings import SETTINGS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catdog.array_files import read_arrays, write_arrays
+from catdog.files.array_files import read_arrays, write_arrays
 
 REFERENCE_FILE = "reference.npz"
 # Of the photos that were kept apart to validate with, so many are taken for strange.

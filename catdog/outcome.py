@@ -6,13 +6,13 @@ import numpy as np
 
 from catdog import measures
 from catdog.activations import Extracted, Source
-from catdog.array_files import write_arrays
 from catdog.calibration import calibrate, rescale
 from catdog.classifier import Classifier, describe_classifier, save_h5, save_keras, scale_logits
 from catdog.errors import CatdogError
 from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
+from catdog.files.array_files import write_arrays
+from catdog.files.json_files import write_json
 from catdog.html_report import write_html
-from catdog.json_files import write_json
 from catdog.learning import Learning
 from catdog.photo_sets import LeftOut, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup

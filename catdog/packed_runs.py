@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from catdog.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
-from catdog.array_files import pack_arrays, read_arrays
-from catdog.csv_files import row_writer
 from catdog.errors import CatdogError, Failed, Refused
-from catdog.folders import require_empty, require_replaceable
+from catdog.files.array_files import pack_arrays, read_arrays
+from catdog.files.csv_files import row_writer
+from catdog.files.folders import require_empty, require_replaceable
+from catdog.files.json_files import TEXT, found_in, read_json, write_json
+from catdog.files.storage import is_address
+from catdog.files.whole_files import draft_of
 from catdog.jobs import LABEL_FILE, LONGEST_NAME, label_of
-from catdog.json_files import TEXT, found_in, read_json, write_json
 from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.novelty import REFERENCE_FILE
@@ -29,8 +31,6 @@ from catdog.plain_text import one_line
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
 from catdog.runs import ACTIVE_STATES, FORMAT, INFO_FILE, KERAS_FILE, judged, new_run_folder, read_config, read_status
 from catdog.settings import path_inside
-from catdog.storage import is_address
-from catdog.whole_files import draft_of
 
 ENDING = ".catdog.zip"
 NO_RUN = "is no run's file, or a damaged one: choose one that Catdog packed."

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from catdog.errors import CatdogError, Refused
+from catdog.files.storage import Place, as_place, reason_of, walk
 from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
 from catdog.plain_text import one_line
-from catdog.storage import Place, as_place, reason_of, walk
 
 SPLIT_FOLDERS = {
     "train": "train",

@@ -11,8 +11,8 @@ from catdog.backbone import Backbone, load_backbone
 from catdog.classifier import build_classifier
 from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
+from catdog.files.json_files import found_in, read_json
 from catdog.fingerprints import fingerprint_photos
-from catdog.json_files import found_in, read_json
 from catdog.look_alikes import find_look_alikes
 from catdog.photo_sets import PhotoSet, find_photo_set, keep_together
 from catdog.runs import Run

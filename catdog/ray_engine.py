@@ -16,9 +16,9 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from catdog.errors import CatdogError, Failed, Refused
+from catdog.files.storage import HOW_TO_INSTALL
 from catdog.places import PACKAGE
 from catdog.plain_text import one_line
-from catdog.storage import HOW_TO_INSTALL
 
 # Processors of a worker, where that many are free for each: more gain little on the few photos that go through the
 # network together.

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from catdog.answers import answer_of
+from catdog.files.storage import Place, as_place
 from catdog.memory import share_one_heap
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files
 from catdog.settings import BUNDLED
-from catdog.storage import Place, as_place
 
 
 def use_processors(count: int) -> None:

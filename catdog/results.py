@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from catdog.json_files import read_json
+from catdog.files.json_files import read_json
 
 REPORT_FILE = "report.json"
 HTML_FILE = "report.html"

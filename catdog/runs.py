@@ -18,10 +18,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from catdog.errors import CatdogError, Failed, Refused, Stopped, ran_out_of_memory
-from catdog.json_files import NUMBER, TEXT, found_in, read_json, write_json
+from catdog.files.json_files import NUMBER, TEXT, found_in, read_json, write_json
+from catdog.files.whole_files import remove_drafts
 from catdog.owners import fair_order, note_turn, owner_of, write_owner
 from catdog.settings import TrainConfig
-from catdog.whole_files import remove_drafts
 
 FORMAT = 1
 KERAS_FILE = "cat_dog_classifier.keras"

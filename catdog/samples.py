@@ -6,9 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from catdog.archives import unpack_photos
-from catdog.downloads import fetch
 from catdog.drawings import draw_photo_set
-from catdog.folders import cache_folder, require_empty
+from catdog.files.downloads import fetch
+from catdog.files.folders import cache_folder, require_empty
 
 __all__ = ["TUTORIAL_BYTES", "TUTORIAL_URL", "draw_photo_set", "fetch_tutorial_photos"]
 

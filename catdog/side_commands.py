@@ -11,8 +11,9 @@ from typing import Any, TextIO
 
 from catdog import fingerprints
 from catdog.arguments import LISTS
+from catdog.files.folders import require_empty
+from catdog.files.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
-from catdog.folders import require_empty
 from catdog.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.photo_sets import find_photo_set
 from catdog.plain_text import say
@@ -20,7 +21,6 @@ from catdog.problems import check_photos
 from catdog.progress import progress_on
 from catdog.results import HTML_FILE, left_aside
 from catdog.settings import TrainConfig
-from catdog.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from catdog.classifier import Classifier, build_classifier
 from catdog.engines import LocalEngine
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
+from catdog.files.shelves import shelves_folder
 from catdog.learning import Learning
 from catdog.outcome import evaluate, find_wrong_labels, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
@@ -29,7 +30,6 @@ from catdog.photo_sets import find_photo_set, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
 from catdog.runs import Run
 from catdog.settings import TrainConfig
-from catdog.shelves import shelves_folder
 from catdog.training import prepare_extraction
 
 # How long each part of the small run goes on, once it is warm.

@@ -11,6 +11,7 @@ from catdog.arithmetic import processor_has_bfloat16
 from catdog.backbone import stage_ends
 from catdog.engines import open_engine
 from catdog.errors import Failed, Refused, Stopped
+from catdog.files.shelves import make_room, readable_size, shelves_folder
 from catdog.learning import Diverged, Learning
 from catdog.memory import let_networks_go
 from catdog.novelty import REFERENCE_FILE, write_reference
@@ -20,7 +21,6 @@ from catdog.photo_sets import labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
 from catdog.runs import Run, create_run
 from catdog.settings import TrainConfig
-from catdog.shelves import make_room, readable_size, shelves_folder
 
 
 def train(

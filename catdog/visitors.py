@@ -11,7 +11,7 @@ from contextlib import suppress
 from filelock import FileLock, Timeout
 
 from catdog import jobs
-from catdog.folders import entries_of, models_folder, remove_folder, remove_leftovers, uploads_folder
+from catdog.files.folders import entries_of, models_folder, remove_folder, remove_leftovers, uploads_folder
 from catdog.owners import TURN_ENDING, VISITORS_FOLDER, last_time, owner_of, visit_file
 from catdog.public_mode import limits
 from catdog.runs import runs_folder

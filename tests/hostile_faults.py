@@ -21,9 +21,9 @@ from unittest import mock
 from reliability import REPOSITORY, Case
 
 from catdog.__main__ import main
-from catdog.folders import remove_unfinished
+from catdog.files.folders import remove_unfinished
+from catdog.files.json_files import read_json, write_json
 from catdog.jobs import delete, jobs_in
-from catdog.json_files import read_json, write_json
 from catdog.runs import LOST_AFTER_SECONDS, create_run, read_status
 from catdog.settings import TrainConfig
 
@@ -192,7 +192,7 @@ def deletion_cut_short(place: Place) -> str:
     program = """
 import os, shutil, signal
 from pathlib import Path
-from catdog import folders
+from catdog.files import folders
 shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 folders.remove_folder(Path("runs/first"))
 """

@@ -13,7 +13,7 @@ from reliability import Case
 
 from catdog import photos
 from catdog.errors import Refused
-from catdog.folders import allowed_folder, find_link_out
+from catdog.files.folders import allowed_folder, find_link_out
 from catdog.photo_sets import MAX_DEPTH, find_photo_set
 from catdog.photos import UnreadablePhoto, read_photo
 

@@ -17,7 +17,7 @@ from reliability import REPOSITORY, Case
 
 from catdog import jobs
 from catdog.__main__ import main
-from catdog.csv_files import answers_writer
+from catdog.files.csv_files import answers_writer
 from catdog.jobs import LONGEST_NAME
 from catdog.runs import create_run
 from catdog.settings import TrainConfig

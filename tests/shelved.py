@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catdog.shelves import Shelf, open_shelf, shelves_folder
+from catdog.files.shelves import Shelf, open_shelf, shelves_folder
 
 WHAT = {"kind": "conv4", "image_size": 224, "view": 0, "backbone": "b" * 64, "arithmetic": "float32"}
 SHAPE = (2, 3)

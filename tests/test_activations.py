@@ -13,9 +13,9 @@ from catdog import activations
 from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
 from catdog.events import read_events
+from catdog.files.shelves import clear_shelves, list_shelves, shelves_folder
 from catdog.photo_sets import Photo
 from catdog.photos import digest_files, read_photo
-from catdog.shelves import clear_shelves, list_shelves, shelves_folder
 from catdog.training import train
 
 SIZE = 16

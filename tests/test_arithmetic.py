@@ -7,8 +7,8 @@ from trained import small_config
 
 from catdog import activations, arithmetic, training
 from catdog.arithmetic import SWITCH, bfloat16_switched_on, choose_arithmetic, processor_has_bfloat16
-from catdog.folders import cache_folder
-from catdog.json_files import read_json
+from catdog.files.folders import cache_folder
+from catdog.files.json_files import read_json
 from catdog.training import train
 
 

@@ -9,10 +9,10 @@ import pytest
 from shelved import assert_holds, digests, filled, rows_of, shelf_of
 from trained import one_json_object, run_python
 
-from catdog import shelves
 from catdog.__main__ import main
-from catdog.folders import REMOVED
-from catdog.shelves import (
+from catdog.files import shelves
+from catdog.files.folders import REMOVED
+from catdog.files.shelves import (
     IN_USE_SECONDS,
     SPARE_BYTES,
     Shelf,

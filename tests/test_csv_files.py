@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catdog.csv_files import answers_writer, disarmed, row_writer
+from catdog.files.csv_files import answers_writer, disarmed, row_writer
 
 SIGNS = "=+-@＝＋－＠"
 ORDINARY = [

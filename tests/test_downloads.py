@@ -8,9 +8,9 @@ import pytest
 from filelock import FileLock
 from http_server import Server, clear_proxies, closed_port
 
-from catdog import downloads
-from catdog.downloads import fetch
 from catdog.errors import Failed, Stopped
+from catdog.files import downloads
+from catdog.files.downloads import fetch
 
 CONTENT = Random(0).randbytes(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()

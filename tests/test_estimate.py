@@ -9,8 +9,8 @@ from catdog.__main__ import main
 from catdog.backbone_files import imagenet_file
 from catdog.errors import Refused, Stopped
 from catdog.estimate import expected
+from catdog.files.shelves import RECORD
 from catdog.settings import TrainConfig
-from catdog.shelves import RECORD
 from catdog.small_run import NOT_DOWNLOADED, anonymous_bytes, measure, pace, phase_seconds
 
 CONFIG = TrainConfig(data="photos", backbone="starter", head_epochs=10, fine_tune_epochs=3)

@@ -12,8 +12,8 @@ import pytest
 from trained import REPOSITORY, run_python
 
 from catdog.events import read_events
+from catdog.files.shelves import list_shelves
 from catdog.runs import read_status
-from catdog.shelves import list_shelves
 
 FLAGS = ["--backbone", "starter", "--image-size", "32", "--batch-size", "8", "--augment", "mirror"]
 FLAGS += ["--head-epochs", "30", "--fine-tune-epochs", "3", "--fine-tune-learning-rate", "0.0005"]
@@ -138,7 +138,7 @@ import os, signal, sys
 from catdog import learning
 from catdog.__main__ import main
 from catdog.runs import Run
-from catdog.shelves import Shelf
+from catdog.files.shelves import Shelf
 {moment}
 sys.exit(main(sys.argv[1:]))
 """

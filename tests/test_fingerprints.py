@@ -9,9 +9,9 @@ from trained import run_python
 from catdog import fingerprints
 from catdog.__main__ import main
 from catdog.errors import Stopped
+from catdog.files.shelves import list_shelves, shelves_folder
 from catdog.fingerprints import FINGERPRINT, KEPT_TOGETHER, fingerprint_photos, fingerprint_shelf, take_fingerprint
 from catdog.photos import UnreadablePhoto
-from catdog.shelves import list_shelves, shelves_folder
 
 
 @pytest.fixture(autouse=True)

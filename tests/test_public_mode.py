@@ -13,7 +13,7 @@ from trained import REPOSITORY, run_python, small_config
 from catdog import admission, jobs, trials
 from catdog.errors import Refused
 from catdog.events import read_events
-from catdog.folders import allowed_folder, is_allowed, may_see_photos, photo_folders_root, uploads_folder
+from catdog.files.folders import allowed_folder, is_allowed, may_see_photos, photo_folders_root, uploads_folder
 from catdog.public_mode import (
     Limits,
     freeze_depths,

@@ -8,7 +8,7 @@ import pytest
 from shelved import SHAPE, assert_holds, digests, filled, rows_of, shelf_of
 from trained import run_python
 
-from catdog.shelves import RECORD, Shelf, clear_shelves, list_shelves, shelves_folder
+from catdog.files.shelves import RECORD, Shelf, clear_shelves, list_shelves, shelves_folder
 
 
 @pytest.fixture(autouse=True)

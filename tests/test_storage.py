@@ -11,10 +11,10 @@ from pictures import PHOTO
 
 from catdog.__main__ import main
 from catdog.errors import Refused, UnreadablePhoto
+from catdog.files.storage import as_place, is_address
 from catdog.html_report import name_within, place_within
 from catdog.photo_sets import find_photo_set, photos_below
 from catdog.photos import MAX_BYTES, digest_files, read_ahead, read_bytes, read_photo
-from catdog.storage import as_place, is_address
 
 ADDRESS = "memory://bucket/pets"
 

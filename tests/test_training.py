@@ -15,7 +15,7 @@ from catdog import activations, training
 from catdog.backbone import STARTER_FILE
 from catdog.errors import Failed, Refused, Stopped
 from catdog.events import read_events
-from catdog.json_files import read_json
+from catdog.files.json_files import read_json
 from catdog.photo_sets import find_photo_set, photos_below
 from catdog.problems import check_photos
 from catdog.runs import create_run, read_status, reopen_run

@@ -16,7 +16,7 @@ from trained import REPOSITORY, small_config
 
 from catdog import visitors
 from catdog.events import read_events
-from catdog.json_files import write_json
+from catdog.files.json_files import write_json
 from catdog.runs import Run, create_run, read_status, read_statuses, working_lock
 from catdog.visitors import owner_with
 

@@ -10,7 +10,7 @@ from filelock import FileLock
 from test_pages import place
 
 from catdog import jobs, trials, visitors
-from catdog.folders import REMOVED, models_folder, remove_folder, uploads_folder
+from catdog.files.folders import REMOVED, models_folder, remove_folder, uploads_folder
 from catdog.owners import VISITORS_FOLDER, note_visit, visit_file
 from catdog.runs import WAITING, Run, create_run, runs_folder
 from catdog.settings import TrainConfig

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from catdog.errors import CatdogError, Failed, Refused
-from catdog.folders import models_folder
+from catdog.files.folders import models_folder
 from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.pages.words import plain

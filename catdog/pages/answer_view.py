@@ -14,8 +14,8 @@ import pandas as pd
 import streamlit as st
 
 from catdog.charts import class_colours
-from catdog.csv_files import answers_writer, disarmed
 from catdog.figures import percent, percentage
+from catdog.files.csv_files import answers_writer, disarmed
 from catdog.heatmaps import draw_map
 from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
 from catdog.pages.words import plain

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from catdog.errors import CatdogError, Refused
-from catdog.folders import (
+from catdog.files.folders import (
     allowed_folder,
     allowed_roots,
     find_link_out,

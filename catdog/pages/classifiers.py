@@ -10,7 +10,7 @@ from catdog import jobs
 from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import CatdogError
 from catdog.figures import percent
-from catdog.json_files import found_in, read_json
+from catdog.files.json_files import found_in, read_json
 from catdog.memory import share_one_heap
 from catdog.owners import is_own
 from catdog.pages.added_models import added_models, own_models

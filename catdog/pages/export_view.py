@@ -8,9 +8,9 @@ from catdog import export_jobs, jobs
 from catdog.errors import CatdogError
 from catdog.export_jobs import Wanted
 from catdog.exports import FORMATS, Export, check_choice, snippet
+from catdog.files.shelves import readable_size
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
-from catdog.shelves import readable_size
 
 POLL_SECONDS = 1.0
 

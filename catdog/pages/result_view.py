@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from catdog.csv_files import disarmed
 from catdog.figures import percent
+from catdog.files.csv_files import disarmed
+from catdog.files.folders import may_see_photos
+from catdog.files.json_files import found_in, read_json
 from catdog.findings import describe_accuracy, describe_calibration
-from catdog.folders import may_see_photos
-from catdog.json_files import found_in, read_json
 from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
 from catdog.pages.visitor import owner

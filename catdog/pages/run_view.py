@@ -13,7 +13,7 @@ from catdog.course import Course
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
-from catdog.json_files import found_in, read_json
+from catdog.files.json_files import found_in, read_json
 from catdog.pages.classifiers import LINK
 from catdog.pages.export_view import show_export
 from catdog.pages.result_view import show_result

@@ -9,11 +9,11 @@ import streamlit as st
 
 from catdog import jobs
 from catdog.charts import comparison_chart
-from catdog.csv_files import disarmed
 from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.events import read_events
 from catdog.figures import decimal
+from catdog.files.csv_files import disarmed
 from catdog.pages.run_files import add_run, offer_file
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner

@@ -9,7 +9,7 @@ from catdog import jobs, trials
 from catdog.errors import CatdogError
 from catdog.events import read_events
 from catdog.figures import decimal
-from catdog.json_files import found_in
+from catdog.files.json_files import found_in
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain

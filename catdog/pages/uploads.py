@@ -11,7 +11,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError, Refused
 from catdog.figures import counted
-from catdog.folders import entries_of, remove_unfinished, uploads_folder
+from catdog.files.folders import entries_of, remove_unfinished, uploads_folder
 from catdog.owners import note_visit
 from catdog.pages.visitor import owner
 from catdog.pages.words import HASH_OF_NAMES, plain

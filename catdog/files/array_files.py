@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from catdog.whole_files import draft_of
+from catdog.files.whole_files import draft_of
 
 
 def pack_arrays(arrays: dict[str, np.ndarray], **notes: Any) -> bytes:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from catdog.whole_files import draft_of
+from catdog.files.whole_files import draft_of
 
 # A file name that isn't UTF-8 is written as JSON's own escapes, and read back as it was.
 TEXT = {"encoding": "utf-8", "errors": "backslashreplace"}

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from catdog.folders import REMOVED, cache_folder, remove_folder, remove_leftovers, uploads_folder
-from catdog.json_files import read_json, write_json
+from catdog.files.folders import REMOVED, cache_folder, remove_folder, remove_leftovers, uploads_folder
+from catdog.files.json_files import read_json, write_json
 from catdog.public_mode import is_public, limits
 
 FORMAT = 1
