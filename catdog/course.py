@@ -6,7 +6,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from catdog.curves import Curves, thinned
+from catdog.charts.curves import Curves, thinned
 from catdog.events import read_events
 from catdog.files.json_files import NUMBER, found_in
 from catdog.progress import PHASE_WORDS

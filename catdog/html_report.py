@@ -11,10 +11,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from catdog.advice import read_curves
-from catdog.chart_svg import draw_svg
-from catdog.charts import class_colours, learning_chart
-from catdog.curves import learning_curves
+from catdog.charts.advice import read_curves
+from catdog.charts.chart_svg import draw_svg
+from catdog.charts.curves import learning_curves
+from catdog.charts.result_charts import answered_chart, histogram_chart, reliability_chart
+from catdog.charts.run_charts import class_colours, learning_chart
 from catdog.errors import Refused
 from catdog.events import read_events
 from catdog.figures import counted, decimal, percent, short_loss
@@ -26,7 +27,6 @@ from catdog.findings import describe_accuracy, describe_calibration, describe_wr
 from catdog.heatmaps import draw_map
 from catdog.jobs import counts_of, label_of
 from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
-from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import ACTIVE_STATES, read_config, read_status
 from catdog.settings import SETTINGS, TrainConfig

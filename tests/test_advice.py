@@ -3,7 +3,7 @@ import math
 import pytest
 from made_events import epoch
 
-from catdog.advice import read_curves
+from catdog.charts.advice import read_curves
 from catdog.settings import TrainConfig
 
 EVEN = {"train": {"cats": 100, "dogs": 100}, "validation": {"cats": 50, "dogs": 50}}

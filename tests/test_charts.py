@@ -3,9 +3,9 @@ import json
 import pytest
 from made_events import RUN, epoch, long_run, step
 
-from catdog import charts
-from catdog.charts import CLASS_COLOURS, comparison_chart, learning_chart
-from catdog.curves import learning_curves
+from catdog.charts import run_charts
+from catdog.charts.curves import learning_curves
+from catdog.charts.run_charts import CLASS_COLOURS, comparison_chart, learning_chart
 
 
 def layers(chart, mark: str) -> list[dict]:
@@ -152,7 +152,7 @@ def test_only_data_changes_while_a_run_learns():
         assert len(chart.pop("datasets")["epochs"]) == 2 * count
         specs.append(chart)
     assert specs[0] == specs[1] == specs[2]
-    assert (specs[0]["width"], specs[0]["height"]) == ("container", charts.HEIGHT)
+    assert (specs[0]["width"], specs[0]["height"]) == ("container", run_charts.HEIGHT)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_logarithmic_axis_has_room_for_all_epochs_and_for_a_loss_of_zero():
     assert layers(chart, "line")[0]["encoding"]["y"]["scale"]["type"] == "log"
     chart = learning_chart(learning_curves([*events, epoch(epoch=3, val_loss=0)], 9), "loss", 9, log=True)
     assert axis(chart, "y")[1] == [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]
-    assert layers(chart, "line")[0]["rows"][-1]["value"] == charts.SMALLEST_LOSS
+    assert layers(chart, "line")[0]["rows"][-1]["value"] == run_charts.SMALLEST_LOSS
     assert layers(chart, "rule")[0]["rows"][-1]["validation"] == "0"
 
 
@@ -232,7 +232,7 @@ def luminance(colour: str) -> float:
     return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-@pytest.mark.parametrize("colour", [charts.CURVE_COLOUR, charts.NEUTRAL_COLOUR, *charts.CLASS_COLOURS])
+@pytest.mark.parametrize("colour", [run_charts.CURVE_COLOUR, run_charts.NEUTRAL_COLOUR, *run_charts.CLASS_COLOURS])
 @pytest.mark.parametrize("background", ["#ffffff", "#171614"])
 def test_each_colour_stands_out_in_both_themes(colour, background):
     darker, lighter = sorted((luminance(colour), luminance(background)))

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from catdog.charts.result_charts import threshold_chart
 from catdog.pages.answer_view import (
     ALL,
     UNREADABLE,
@@ -22,7 +23,6 @@ from catdog.pages.answer_view import (
 )
 from catdog.pages.answer_why import reasons
 from catdog.pages.answers import Answer, answer_of
-from catdog.result_charts import threshold_chart
 from catdog.results import Judgement, answered_above
 
 NAMES = ("cats", "dogs")

@@ -4,7 +4,7 @@ import math
 import pytest
 from made_events import RUN, epoch, long_run, step
 
-from catdog.curves import COLUMNS, MOST_EPOCHS, MOST_STEPS, learning_curves
+from catdog.charts.curves import COLUMNS, MOST_EPOCHS, MOST_STEPS, learning_curves
 from catdog.events import read_events
 
 

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from trained import REPOSITORY
 
-from catdog.charts import CLASS_COLOURS
+from catdog.charts.run_charts import CLASS_COLOURS
 from catdog.pages.diagrams import FROZEN_COLOUR
 from catdog.photo_sets import VALIDATION_SHARE
 from catdog.settings import SETTINGS, TrainConfig

@@ -8,9 +8,9 @@ import pytest
 from reports import make_probabilities, make_report, report_of
 from trained import run_python
 
-from catdog.chart_svg import draw_svg
-from catdog.charts import CLASS_COLOURS
-from catdog.result_charts import ALL_CLASSES, answered_chart, histogram_chart, reliability_chart
+from catdog.charts.chart_svg import draw_svg
+from catdog.charts.result_charts import ALL_CLASSES, answered_chart, histogram_chart, reliability_chart
+from catdog.charts.run_charts import CLASS_COLOURS
 
 NAMES = ("birds", "cats", "dogs", "fish", "geese", "hares", "mice", "newts", "owls", "pigs", "rats", "sheep")
 
@@ -167,7 +167,7 @@ def test_a_class_may_have_any_name():
 
 def test_drawing_needs_neither_tensorflow_nor_streamlit(tmp_path):
     code = (
-        "import sys; import catdog.result_charts, catdog.chart_svg; "
+        "import sys; import catdog.charts.result_charts, catdog.charts.chart_svg; "
         "print('tensorflow' in sys.modules, 'streamlit' in sys.modules)"
     )
     assert run_python("-c", code, cwd=tmp_path).stdout.split() == ["False", "False"]

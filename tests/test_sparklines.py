@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from catdog.sparklines import HEIGHT, MARGIN, WIDTH, sparkline
+from catdog.charts.sparklines import HEIGHT, MARGIN, WIDTH, sparkline
 
 
 def points_of(svg: str) -> list[tuple[float, float]]:

@@ -8,9 +8,9 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 
 from catdog import jobs, trials
+from catdog.charts.trial_charts import rates_chart, shares_chart
 from catdog.runs import TRIALS_FOLDER, create_run
 from catdog.settings import TrainConfig
-from catdog.trial_charts import rates_chart, shares_chart
 
 __all__ = ["place"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from catdog.charts import class_colours
+from catdog.charts.run_charts import class_colours
 from catdog.figures import percent, percentage
 from catdog.files.csv_files import answers_writer, disarmed
 from catdog.heatmaps import draw_map

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from catdog.charts import class_colours
+from catdog.charts.run_charts import class_colours
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.heatmaps import draw_map

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from catdog.charts.result_charts import threshold_chart
 from catdog.figures import percent
 from catdog.pages.added_models import add_model, may_add
 from catdog.pages.answer_view import show_answers
@@ -16,7 +17,6 @@ from catdog.pages.export_view import show_export
 from catdog.pages.words import plain
 from catdog.photos import ENDINGS, MAX_BYTES
 from catdog.public_mode import is_public, limits
-from catdog.result_charts import threshold_chart
 from catdog.settings import BUNDLED
 from catdog.verdicts import UNSURE_BELOW
 

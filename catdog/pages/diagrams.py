@@ -6,7 +6,7 @@ Coordinates are those of a drawing WIDTH wide, about what a phone shows one to o
 from collections.abc import Sequence
 from html import escape
 
-from catdog.charts import CLASS_COLOURS, CURVE_COLOUR, NEUTRAL_COLOUR
+from catdog.charts.run_charts import CLASS_COLOURS, CURVE_COLOUR, NEUTRAL_COLOUR
 from catdog.settings import STAGES
 
 WIDTH = 360

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from catdog.charts import class_colours
+from catdog.charts.run_charts import class_colours
 from catdog.figures import percent
 from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import HASH_OF_NAMES, plain

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from catdog.charts.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.figures import percent
 from catdog.files.csv_files import disarmed
 from catdog.files.folders import may_see_photos
@@ -15,7 +16,6 @@ from catdog.pages.label_view import show_labels
 from catdog.pages.mistake_view import show_mistakes
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
-from catdog.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.results import HTML_FILE, count_right, left_aside, read_report
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from catdog import jobs
-from catdog.advice import read_curves
-from catdog.charts import learning_chart
+from catdog.charts.advice import read_curves
+from catdog.charts.curves import learning_curves
+from catdog.charts.run_charts import learning_chart
+from catdog.charts.sparklines import sparkline
 from catdog.course import Course
-from catdog.curves import learning_curves
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
 from catdog.files.json_files import found_in, read_json
@@ -21,7 +22,6 @@ from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
 from catdog.public_mode import is_public
 from catdog.runs import H5_FILE, KERAS_FILE, read_config
-from catdog.sparklines import sparkline
 
 POLL_SECONDS = 1.0
 METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from catdog import jobs
-from catdog.charts import comparison_chart
-from catdog.curves import learning_curves
+from catdog.charts.curves import learning_curves
+from catdog.charts.run_charts import comparison_chart
 from catdog.errors import CatdogError
 from catdog.events import read_events
 from catdog.figures import decimal

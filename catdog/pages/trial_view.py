@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from catdog import jobs, trials
+from catdog.charts.trial_charts import rates_chart, shares_chart
 from catdog.errors import CatdogError
 from catdog.events import read_events
 from catdog.figures import decimal
@@ -15,7 +16,6 @@ from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.progress import PHASE_WORDS
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
-from catdog.trial_charts import rates_chart, shares_chart
 
 POLL_SECONDS = 1.0
 BUTTONS = {

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from catdog.curves import Curves
+from catdog.charts.curves import Curves
 from catdog.settings import SETTINGS, TrainConfig
 
 # Fewer epochs of a phase than this are a beginning, not a curve.

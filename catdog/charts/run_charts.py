@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from catdog.curves import COLUMNS, Curves, Epoch
+from catdog.charts.curves import COLUMNS, Curves, Epoch
 from catdog.figures import percent, short_loss
 
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 
-from catdog.charts import (
+from catdog.charts.run_charts import (
     ACCURACY_TICKS,
     CLASS_COLOURS,
     CURVE_COLOUR,
@@ -20,8 +20,8 @@ from catdog.charts import (
     numbers,
     texts,
 )
+from catdog.charts.trial_charts import heading
 from catdog.figures import percent
-from catdog.trial_charts import heading
 
 PERCENT_LABEL = "round(100 * datum.value) + ' %'"
 # Before and after the temperature, and what would be right: told apart by colour and by dash.

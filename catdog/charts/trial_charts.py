@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from catdog.charts import (
+from catdog.charts.run_charts import (
     CURVE_COLOUR,
     LEGEND,
     NEUTRAL_COLOUR,

@@ -6,7 +6,7 @@ Streamlit's own, in `st.metric`, is drawn anew by the browser each time the page
 from collections.abc import Sequence
 from html import escape
 
-from catdog.charts import CURVE_COLOUR
+from catdog.charts.run_charts import CURVE_COLOUR
 
 WIDTH, HEIGHT = 100, 24  # of its own units; it becomes as wide as its place
 MARGIN = 2  # above and below, so that the line is seen whole
