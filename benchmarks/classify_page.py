@@ -144,7 +144,7 @@ def part_seconds(model: str, path: Path, repetitions: int) -> dict[str, float]:
     import numpy as np
 
     from catdog.classifier import load_classifier
-    from catdog.photos import read_photo, small_jpeg
+    from catdog.photos.reading import read_photo, small_jpeg
 
     classifier, content = load_classifier(model), path.read_bytes()
     pixels = read_photo(content, classifier.image_size)[np.newaxis]

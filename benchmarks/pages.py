@@ -218,7 +218,7 @@ def main() -> None:
         os.environ.pop("CATDOG_FOLDERS", None)
         os.chdir(folder)
         say("drawing photos and making runs")
-        from catdog.drawings import draw_photo_set
+        from catdog.photos.drawings import draw_photo_set
 
         (folder / "cache" / "photos").mkdir(parents=True)
         draw_photo_set(folder / "cache" / "photos" / "drawings")

@@ -154,7 +154,7 @@ def main() -> None:
         os.environ |= {"CATDOG_RUNS": str(folder / "runs"), "CATDOG_CACHE": str(folder / "cache")}
         os.environ |= {"CATDOG_PUBLIC": "1", "CATDOG_PUBLIC_SECONDS": str(LONGEST_TRAINING_SECONDS)}
         from catdog.backbone_files import imagenet_file
-        from catdog.drawings import draw_photo_set
+        from catdog.photos.drawings import draw_photo_set
 
         if backbone == "imagenet":
             imagenet_file().parent.mkdir(parents=True)

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
 
 def link_photos(source: Path, folder: Path, count: int) -> Path:
     """A folder of links to so many photos, to the same ones again where there are fewer."""
-    from catdog.photo_sets import photos_below
+    from catdog.photos.photo_sets import photos_below
 
     folder.mkdir()
     for number, path in enumerate(islice(cycle(photos_below(source.resolve())), count)):

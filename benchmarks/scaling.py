@@ -50,7 +50,7 @@ def altered_copy(content: bytes, copy: int) -> bytes:
     import numpy as np
     from PIL import Image
 
-    from catdog.photos import open_picture
+    from catdog.photos.reading import open_picture
 
     pixels = np.array(open_picture(content))
     row = pixels[(copy - 1) % len(pixels)]
@@ -63,7 +63,7 @@ def altered_copy(content: bytes, copy: int) -> bytes:
 
 def make_photo_set(photos: Path, folder: Path, size: int) -> None:
     """Fill a folder with so many photos, half or so of each class: the photos there are, then altered copies."""
-    from catdog.photo_sets import find_photo_set
+    from catdog.photos.photo_sets import find_photo_set
 
     photo_set = find_photo_set(photos, 0)
     everything = [photo for split in photo_set.splits.values() for photo in split]

@@ -57,8 +57,8 @@ def prepare(arguments: Namespace) -> Setup:
 
     from catdog.backbone import load_backbone
     from catdog.classifier import Classifier, build_classifier
-    from catdog.photo_sets import find_photo_set
-    from catdog.photos import read_ahead
+    from catdog.photos.photo_sets import find_photo_set
+    from catdog.photos.reading import read_ahead
 
     backbone = load_backbone(str(backbone_file(arguments.backbone)))
     model = build_classifier(backbone.model, 2)
@@ -136,7 +136,7 @@ def measure_trunk(setup: Setup, dtype: str) -> tuple[list[list[str]], dict[str, 
 def measure_files(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
     """Decoding alone, the trunk alone on the same photos in memory, and extraction from their files."""
     from catdog.activations import Extraction
-    from catdog.photos import digest_files, read_ahead
+    from catdog.photos.reading import digest_files, read_ahead
 
     paths = [photo.path for photo in setup.photos]
     image_size = setup.pixels.shape[1]

@@ -61,7 +61,7 @@ class Package:
         """Of each photo its name, what its card says, and its picture."""
         from catdog.classifier import load_classifier
         from catdog.pages.answer_view import probability_bars
-        from catdog.photos import small_jpeg
+        from catdog.photos.reading import small_jpeg
 
         with self.lock:
             if model != "starter":
@@ -171,7 +171,7 @@ def main() -> None:
         os.environ |= {"CATDOG_RUNS": str(folder / "runs"), "CATDOG_CACHE": str(folder / "cache")}
         os.environ |= {"CATDOG_PUBLIC": "1", "CATDOG_PUBLIC_LINE": str(arguments.at_once)}
         os.environ["STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL"] = str(SECONDS_OF_A_GONE_SESSION)
-        from catdog.drawings import draw_photo_set
+        from catdog.photos.drawings import draw_photo_set
 
         (folder / "cache" / "photos").mkdir(parents=True)
         draw_photo_set(folder / "cache" / "photos" / "drawings")

@@ -22,7 +22,7 @@ from catdog.files.shelves import readable_size
 from catdog.files.whole_files import draft_of
 from catdog.memory import let_networks_go
 from catdog.owners import owner_of
-from catdog.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
+from catdog.photos.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder

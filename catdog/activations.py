@@ -17,8 +17,8 @@ from catdog.arithmetic import ARITHMETICS, choose_arithmetic, switched_to
 from catdog.errors import Failed, Stopped
 from catdog.files.shelves import Shelf, open_shelf
 from catdog.folded import fold
-from catdog.photo_sets import LeftOut, Photo
-from catdog.photos import ReadPhoto, read_ahead
+from catdog.photos.photo_sets import LeftOut, Photo
+from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.public_mode import is_public
 from catdog.runs import versions
 

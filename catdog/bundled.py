@@ -18,7 +18,7 @@ from catdog.classifier import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.files.json_files import read_json, write_json
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
-from catdog.photo_sets import find_photo_set
+from catdog.photos.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions
 from catdog.runs import INFO_FILE, read_config
 

@@ -23,7 +23,7 @@ from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
 from catdog.model_trial import look_through
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
-from catdog.photos import ReadPhoto, read_ahead
+from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked

@@ -19,8 +19,8 @@ from catdog.files.csv_files import answers_writer
 from catdog.files.folders import require_replaceable
 from catdog.files.storage import as_place, is_address, reason_of
 from catdog.files.whole_files import draft_of
-from catdog.photo_sets import photos_below
-from catdog.photos import is_photo_name
+from catdog.photos.photo_sets import photos_below
+from catdog.photos.reading import is_photo_name
 from catdog.plain_text import say
 from catdog.progress import progress_on
 from catdog.side_commands import print_json

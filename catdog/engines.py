@@ -12,8 +12,8 @@ import numpy as np
 
 from catdog.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
 from catdog.files.storage import Place
-from catdog.photo_sets import Photo
-from catdog.photos import digest_files
+from catdog.photos.photo_sets import Photo
+from catdog.photos.reading import digest_files
 from catdog.ray_engine import Share, cluster, each_part
 
 ENGINES = ("local", "ray")

@@ -12,8 +12,8 @@ from catdog.files.csv_files import row_writer
 from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
 from catdog.measures import by_class, confusion, cross_entropy, interval
-from catdog.photo_sets import LeftOut, Photo, labels_of
-from catdog.photos import read_ahead
+from catdog.photos.photo_sets import LeftOut, Photo, labels_of
+from catdog.photos.reading import read_ahead
 from catdog.results import FORMAT
 from catdog.wrong_labels import suspects
 

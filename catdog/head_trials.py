@@ -17,7 +17,7 @@ from catdog.figures import counted, decimal, percent
 from catdog.files.json_files import write_json
 from catdog.learning import Diverged, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
-from catdog.photo_sets import labels_of
+from catdog.photos.photo_sets import labels_of
 from catdog.preparation import Setup, prepare
 from catdog.runs import Run
 from catdog.settings import SETTINGS, TrainConfig, rate_steps

@@ -7,7 +7,7 @@ own, and nothing is estimated. Zhou et al., Learning Deep Features for Discrimin
 import numpy as np
 from PIL import Image, ImageColor
 
-from catdog.photos import encode_jpeg, small_picture
+from catdog.photos.reading import encode_jpeg, small_picture
 
 
 def difference_maps(feature_maps: np.ndarray, weights: np.ndarray, given: np.ndarray, other: np.ndarray) -> np.ndarray:

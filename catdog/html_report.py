@@ -26,7 +26,7 @@ from catdog.files.whole_files import draft_of
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.heatmaps import draw_map
 from catdog.jobs import counts_of, label_of
-from catdog.photos import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
+from catdog.photos.reading import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs import ACTIVE_STATES, read_config, read_status
 from catdog.settings import SETTINGS, TrainConfig

@@ -14,7 +14,7 @@ from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
 from catdog.html_report import write_html
 from catdog.learning import Learning
-from catdog.photo_sets import LeftOut, labels_of
+from catdog.photos.photo_sets import LeftOut, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup
 from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, versions

@@ -14,7 +14,6 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from catdog.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.errors import CatdogError, Failed, Refused
 from catdog.files.array_files import pack_arrays, read_arrays
 from catdog.files.csv_files import row_writer
@@ -27,6 +26,7 @@ from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.novelty import REFERENCE_FILE
 from catdog.owners import write_owner
+from catdog.photos.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.plain_text import one_line
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
 from catdog.runs import ACTIVE_STATES, FORMAT, INFO_FILE, KERAS_FILE, judged, new_run_folder, read_config, read_status

@@ -9,7 +9,7 @@ from catdog.backbone import set_trainable, stage_ends
 from catdog.folded import fold
 from catdog.learning import Learning, Phase
 from catdog.novelty import MOST_PASSED_AGAIN, MOST_PHOTOS, NEIGHBOURS, Reference, spread_evenly, unit, with_limit
-from catdog.photo_sets import labels_of
+from catdog.photos.photo_sets import labels_of
 from catdog.preparation import Setup
 from catdog.steps import on_devices, strategy_of_devices
 

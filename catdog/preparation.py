@@ -12,9 +12,9 @@ from catdog.classifier import build_classifier
 from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
 from catdog.files.json_files import found_in, read_json
-from catdog.fingerprints import fingerprint_photos
-from catdog.look_alikes import find_look_alikes
-from catdog.photo_sets import PhotoSet, find_photo_set, keep_together
+from catdog.photos.fingerprints import fingerprint_photos
+from catdog.photos.look_alikes import find_look_alikes
+from catdog.photos.photo_sets import PhotoSet, find_photo_set, keep_together
 from catdog.runs import Run
 from catdog.settings import TrainConfig
 

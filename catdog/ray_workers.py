@@ -12,8 +12,8 @@ import numpy as np
 from catdog.answers import answer_of
 from catdog.files.storage import Place, as_place
 from catdog.memory import share_one_heap
-from catdog.photo_sets import Photo
-from catdog.photos import digest_files
+from catdog.photos.photo_sets import Photo
+from catdog.photos.reading import digest_files
 from catdog.settings import BUNDLED
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from catdog.activations import NETWORK_BATCH
 from catdog.classifier import Classifier
-from catdog.drawings import Scene, draw_animal
 from catdog.errors import Failed
-from catdog.photos import read_ahead
+from catdog.photos.drawings import Scene, draw_animal
+from catdog.photos.reading import read_ahead
 from catdog.results import read_predictions
 
 MOST_PHOTOS = 200

@@ -9,15 +9,15 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from catdog import fingerprints
 from catdog.arguments import LISTS
 from catdog.files.folders import require_empty
 from catdog.files.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
-from catdog.photo_sets import find_photo_set
+from catdog.photos import fingerprints
+from catdog.photos.photo_sets import find_photo_set
+from catdog.photos.problems import check_photos
 from catdog.plain_text import say
-from catdog.problems import check_photos
 from catdog.progress import progress_on
 from catdog.results import HTML_FILE, left_aside
 from catdog.settings import TrainConfig
@@ -102,7 +102,7 @@ def check_command(arguments: argparse.Namespace, console: TextIO) -> int:
 
 def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Draw or fetch photos to start with."""
-    from catdog import samples
+    from catdog.photos import samples
 
     folder = Path(arguments.folder)
     require_empty(folder)

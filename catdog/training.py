@@ -17,7 +17,7 @@ from catdog.memory import let_networks_go
 from catdog.novelty import REFERENCE_FILE, write_reference
 from catdog.outcome import all_left_out, evaluate, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
-from catdog.photo_sets import labels_of
+from catdog.photos.photo_sets import labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
 from catdog.runs import Run, create_run
 from catdog.settings import TrainConfig

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from pictures import PHOTO, draw_noise, draw_quarters, encoded, png
 from reliability import peak_mebibytes
 
-from catdog.archives import unpack_photos
 from catdog.arguments import build_parser, listed_labels, listed_photos
 from catdog.errors import LONGEST_SENTENCE, Failed, Refused, UnreadablePhoto
-from catdog.fingerprints import FINGERPRINT, take_fingerprint
-from catdog.photos import is_photo_name, read_photo, small_jpeg
+from catdog.photos.archives import unpack_photos
+from catdog.photos.fingerprints import FINGERPRINT, take_fingerprint
+from catdog.photos.reading import is_photo_name, read_photo, small_jpeg
 from catdog.runs import read_config
 from catdog.settings import SETTINGS, TrainConfig
 

@@ -13,10 +13,10 @@ from hostile_images import blank_png, too_large
 from pictures import PHOTO
 from reliability import Case, try_all
 
-from catdog.archives import FREE_BYTES, MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_RATIO, unpack_photos
 from catdog.errors import Refused
-from catdog.photo_sets import photos_below
-from catdog.photos import MAX_PIXELS, UnreadablePhoto, read_photo
+from catdog.photos.archives import FREE_BYTES, MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, MAX_RATIO, unpack_photos
+from catdog.photos.photo_sets import photos_below
+from catdog.photos.reading import MAX_PIXELS, UnreadablePhoto, read_photo
 
 NAME = "pets.zip"
 MAX_FILES = 100_000  # as `unpack_photos` has it where nobody says otherwise

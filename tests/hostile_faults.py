@@ -168,7 +168,7 @@ def upload_cut_short(place: Place) -> str:
     program = """
 import io, os, signal, zipfile
 from pathlib import Path
-from catdog.archives import unpack_photos
+from catdog.photos.archives import unpack_photos
 content = io.BytesIO()
 with zipfile.ZipFile(content, "w") as archive:
     for name in ("cats/1.gif", "dogs/1.gif"):

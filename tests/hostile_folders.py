@@ -11,11 +11,11 @@ from unittest import mock
 from pictures import PHOTO, draw_noise, encoded, place
 from reliability import Case
 
-from catdog import photos
 from catdog.errors import Refused
 from catdog.files.folders import allowed_folder, find_link_out
-from catdog.photo_sets import MAX_DEPTH, find_photo_set
-from catdog.photos import UnreadablePhoto, read_photo
+from catdog.photos import reading
+from catdog.photos.photo_sets import MAX_DEPTH, find_photo_set
+from catdog.photos.reading import UnreadablePhoto, read_photo
 
 NO_LINK = "no link that leads out"
 REGULAR = "files alone"
@@ -152,7 +152,7 @@ def changed_meanwhile(moment: str, change: Callable[[Path], object]) -> Callable
             change(path)
             return found if moment == "fstat" else call(*arguments)
 
-        with mock.patch.object(photos.os, moment, late):
+        with mock.patch.object(reading.os, moment, late):
             return said_of_photo(path)
 
     return make

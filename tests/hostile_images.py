@@ -10,8 +10,8 @@ from pictures import draw_noise, draw_quarters, encoded, png
 from PIL import Image
 from reliability import Case, try_all
 
-from catdog.decoding_limits import MAX_HEADER_BYTES, MAX_HEADER_PIECES, MAX_PIECES, MAX_SCANNED_PIXELS
-from catdog.photos import MAX_BYTES, MAX_JPEG_PIXELS, MAX_PIXELS, UnreadablePhoto, read_photo
+from catdog.photos.decoding_limits import MAX_HEADER_BYTES, MAX_HEADER_PIECES, MAX_PIECES, MAX_SCANNED_PIXELS
+from catdog.photos.reading import MAX_BYTES, MAX_JPEG_PIXELS, MAX_PIXELS, UnreadablePhoto, read_photo
 
 READ = "read as it is"
 CUT_OFF = "the file is cut off or damaged"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from catdog.photo_sets import Photo
+from catdog.photos.photo_sets import Photo
 
 # Top left, top right, bottom left, bottom right: no turn or flip leaves it as it was.
 QUARTERS = ((200, 30, 30), (30, 160, 30), (30, 30, 200), (220, 200, 40))

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from catdog import archives
-from catdog.archives import unpack_photos
 from catdog.errors import Failed, Refused
+from catdog.photos import archives
+from catdog.photos.archives import unpack_photos
 
 # Archives are about names and bytes: what the photos show doesn't matter here.
 PHOTO = Random(1).randbytes(2_000)

@@ -11,8 +11,8 @@ from trained import REPOSITORY, run_python
 
 from catdog import jobs
 from catdog.course import Course
-from catdog.photo_sets import find_photo_set
-from catdog.photos import digest_files, read_photo
+from catdog.photos.photo_sets import find_photo_set
+from catdog.photos.reading import digest_files, read_photo
 from catdog.runs import read_config
 
 # The scripts find each other as any script does, in their own folder.

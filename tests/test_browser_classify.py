@@ -15,8 +15,8 @@ from trained import SMALL_FLAGS
 
 from catdog.__main__ import main
 from catdog.classifier import load_classifier
-from catdog.drawings import draw_photo_set
-from catdog.photo_sets import photos_below
+from catdog.photos.drawings import draw_photo_set
+from catdog.photos.photo_sets import photos_below
 
 pytestmark = pytest.mark.browser
 __all__ = ["address", "browser", "place"]

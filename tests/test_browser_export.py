@@ -6,7 +6,7 @@ import pytest
 from browser import address, browser, choose, expect, no_error, open_page, place, settle
 from trained import run_python
 
-from catdog.photo_sets import photos_below
+from catdog.photos.photo_sets import photos_below
 
 pytestmark = pytest.mark.browser
 __all__ = ["address", "browser", "place"]

@@ -12,8 +12,8 @@ from trained import run_python
 from catdog.bundled import write_bundled
 from catdog.classifier import load_classifier
 from catdog.errors import Refused
-from catdog.photo_sets import photos_below
-from catdog.photos import read_photo
+from catdog.photos.photo_sets import photos_below
+from catdog.photos.reading import read_photo
 
 PLAIN_KERAS = """
 import json, sys

@@ -16,7 +16,7 @@ from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python, small_
 
 from catdog.__main__ import main
 from catdog.events import read_events
-from catdog.photo_sets import photos_below
+from catdog.photos.photo_sets import photos_below
 from catdog.runs import create_run, read_config, read_status
 from catdog.training import train
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageStat
 
-from catdog.drawings import SIDE, Scene, draw_animal, draw_photo_set
 from catdog.errors import Refused
+from catdog.photos.drawings import SIDE, Scene, draw_animal, draw_photo_set
 
 
 def digests(folder: Path) -> dict[str, str]:

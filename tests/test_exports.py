@@ -17,7 +17,7 @@ from catdog.__main__ import main
 from catdog.classifier import load_classifier
 from catdog.errors import Failed, Refused
 from catdog.exports import FORMATS, export_classifier, snippet
-from catdog.photo_sets import photos_below
+from catdog.photos.photo_sets import photos_below
 from catdog.runs import KERAS_FILE
 
 KINDS = {name: (name, False) for name in FORMATS} | {"int8": ("litert", True)}

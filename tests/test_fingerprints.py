@@ -6,12 +6,18 @@ from pictures import altered, draw_noise, draw_scene, encoded, place, save_scene
 from PIL import Image
 from trained import run_python
 
-from catdog import fingerprints
 from catdog.__main__ import main
 from catdog.errors import Stopped
 from catdog.files.shelves import list_shelves, shelves_folder
-from catdog.fingerprints import FINGERPRINT, KEPT_TOGETHER, fingerprint_photos, fingerprint_shelf, take_fingerprint
-from catdog.photos import UnreadablePhoto
+from catdog.photos import fingerprints
+from catdog.photos.fingerprints import (
+    FINGERPRINT,
+    KEPT_TOGETHER,
+    fingerprint_photos,
+    fingerprint_shelf,
+    take_fingerprint,
+)
+from catdog.photos.reading import UnreadablePhoto
 
 
 @pytest.fixture(autouse=True)
@@ -159,5 +165,5 @@ def test_the_cache_command_names_them(tmp_path, capfd):
 
 
 def test_nothing_heavy_is_imported_before_a_photo_is_looked_at(tmp_path):
-    code = "import sys, catdog.problems; print({'imagehash', 'scipy', 'pywt', 'tensorflow'} & set(sys.modules))"
+    code = "import sys, catdog.photos.problems; print({'imagehash', 'scipy', 'pywt', 'tensorflow'} & set(sys.modules))"
     assert run_python("-c", code, cwd=tmp_path).stdout.strip() == "set()"

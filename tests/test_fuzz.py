@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from reliability import peak_mebibytes
 
-from catdog import photos
+from catdog.photos import reading
 
 # What is tried, the test of it, and its share of the time.
 KINDS = {
@@ -32,8 +32,8 @@ A_ROUND = 2_000  # cases, between two looks at the clock
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch, tmp_path):
     """Less is read than usual, so that a case takes little, and whatever is left behind is found."""
-    monkeypatch.setattr(photos, "MAX_PIXELS", 1_000_000)
-    monkeypatch.setattr(photos, "MAX_JPEG_PIXELS", 2_500_000)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(reading, "MAX_JPEG_PIXELS", 2_500_000)
     monkeypatch.setattr(fuzzing.tempfile, "tempdir", str(tmp_path))
     fuzzing.BEFORE[0] = peak_mebibytes(start_anew=True)
     yield
@@ -48,7 +48,7 @@ def test_any_file_is_a_photo_or_refused(content):
 
 @pytest.mark.parametrize("content", fuzzing.FILES, ids=range(len(fuzzing.FILES)))
 def test_the_files_that_are_damaged_are_photos_at_first(content):
-    assert photos.read_photo(content, 16).shape == (16, 16, 3)
+    assert reading.read_photo(content, 16).shape == (16, 16, 3)
     assert fuzzing.damaged(content, [(5, 4, content[5:9])], None) == content
     if content.startswith(b"\x89PNG"):
         assert fuzzing.with_right_sums(content) == content

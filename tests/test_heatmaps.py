@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from catdog.heatmaps import difference_maps, draw_map
-from catdog.photos import UnreadablePhoto
+from catdog.photos.reading import UnreadablePhoto
 
 ORANGE, BLUE = "#cc730c", "#2a7fc9"
 

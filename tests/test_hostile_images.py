@@ -9,10 +9,11 @@ from pictures import draw_noise, draw_quarters, encoded
 from PIL import Image, ImageFile
 from reliability import case_ids, check, tried
 
-from catdog import decoding_limits, photos
-from catdog.decoding_limits import Room, require_few_scans
 from catdog.errors import UnreadablePhoto
-from catdog.photos import MAX_JPEG_PIXELS, MAX_PIXELS, decoded, read_ahead, read_photo, room_for
+from catdog.photos import decoding_limits
+from catdog.photos import reading
+from catdog.photos.decoding_limits import Room, require_few_scans
+from catdog.photos.reading import MAX_JPEG_PIXELS, MAX_PIXELS, decoded, read_ahead, read_photo, room_for
 
 PATIENCE = 60  # seconds, after which a thread counts as stuck
 
@@ -106,7 +107,7 @@ def test_who_waits_for_much_room_is_not_overtaken_by_who_wants_little():
 
 def test_a_photo_holds_its_room_until_it_has_been_made_small(monkeypatch):
     room = Room(96 * 64)
-    monkeypatch.setattr(photos, "ROOM", room)
+    monkeypatch.setattr(reading, "ROOM", room)
     content = encoded(draw_quarters(), "PNG")
     with decoded(content) as (picture, *_):
         assert picture.size == (96, 64)
@@ -128,7 +129,7 @@ def test_a_reduced_jpeg_takes_room_for_a_part_of_its_full_size():
 
 
 def test_photos_are_read_ahead_where_there_is_room_for_one_alone(monkeypatch):
-    monkeypatch.setattr(photos, "ROOM", Room(1))
+    monkeypatch.setattr(reading, "ROOM", Room(1))
     found = list(read_ahead([encoded(draw_quarters(), kind) for kind in ("PNG", "JPEG", "WEBP")] * 20, 32))
     assert [photo.reason for photo in found] == [None] * 60
 
@@ -146,7 +147,7 @@ def test_a_photo_for_which_there_is_no_memory_is_left_out(where, monkeypatch):
 
 def test_nothing_is_decoded_while_there_is_no_room(monkeypatch):
     room = Room(96 * 64)
-    monkeypatch.setattr(photos, "ROOM", room)
+    monkeypatch.setattr(reading, "ROOM", room)
     content, loaded = encoded(draw_quarters(), "PNG"), threading.Event()
     reader = threading.Thread(target=lambda: (read_photo(content, 32), loaded.set()), daemon=True)
     with ExitStack() as held:

@@ -12,7 +12,7 @@ from trained import REPOSITORY
 
 from catdog.charts.run_charts import CLASS_COLOURS
 from catdog.pages.diagrams import FROZEN_COLOUR
-from catdog.photo_sets import VALIDATION_SHARE
+from catdog.photos.photo_sets import VALIDATION_SHARE
 from catdog.settings import SETTINGS, TrainConfig
 
 SCRIPT = str(REPOSITORY / "streamlit_app.py")

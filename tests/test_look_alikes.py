@@ -5,11 +5,11 @@ import pytest
 from pictures import altered, draw_scene, encoded, save_scene
 from PIL import Image, ImageEnhance
 
-from catdog import look_alikes
-from catdog.drawings import draw_photo_set
-from catdog.fingerprints import FINGERPRINT, fingerprint_photos, take_fingerprint
-from catdog.look_alikes import agreement, candidates, find_look_alikes
-from catdog.photo_sets import photos_below
+from catdog.photos import look_alikes
+from catdog.photos.drawings import draw_photo_set
+from catdog.photos.fingerprints import FINGERPRINT, fingerprint_photos, take_fingerprint
+from catdog.photos.look_alikes import agreement, candidates, find_look_alikes
+from catdog.photos.photo_sets import photos_below
 
 
 def groups_in(folder) -> list[list[str]]:

@@ -13,9 +13,9 @@ from trained import REPOSITORY, run_python
 
 from catdog import classifier
 from catdog.classifier import load_classifier, save_keras
-from catdog.drawings import draw_photo_set
 from catdog.errors import Failed, Refused
 from catdog.model_trial import ALLOWANCES, Allowance, look_through, try_model
+from catdog.photos.drawings import draw_photo_set
 
 __all__ = ["small", "temporary"]
 

@@ -6,7 +6,7 @@ import pytest
 from catdog.classifier import load_classifier
 from catdog.files.array_files import write_arrays
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference, spread_evenly, unit, with_limit, write_reference
-from catdog.photo_sets import photos_below
+from catdog.photos.photo_sets import photos_below
 from catdog.verdicts import verdict_of
 
 

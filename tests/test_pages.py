@@ -17,7 +17,7 @@ from catdog.errors import Refused
 from catdog.figures import decimal, duration, gigabytes, percent
 from catdog.pages import choose_photos, leaving
 from catdog.pages.words import moment, plain
-from catdog.photo_sets import photos_below
+from catdog.photos.photo_sets import photos_below
 from catdog.runs import create_run
 from catdog.settings import SETTINGS, TrainConfig
 

@@ -7,7 +7,7 @@ from pictures import place
 from test_photo_sets import SORTED, place_flat, split_of
 
 from catdog.errors import Refused
-from catdog.photo_sets import (
+from catdog.photos.photo_sets import (
     LeftOut,
     find_photo_set,
     keep_together,

@@ -14,8 +14,8 @@ from test_pages import button, open_page, texts
 
 from catdog import jobs
 from catdog.pages import choose_photos, corrections, photo_problems
-from catdog.photo_sets import find_photo_set
-from catdog.problems import check_photos
+from catdog.photos.photo_sets import find_photo_set
+from catdog.photos.problems import check_photos
 
 
 @pytest.fixture

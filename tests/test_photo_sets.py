@@ -7,7 +7,7 @@ import pytest
 from pictures import place
 
 from catdog.errors import Refused
-from catdog.photo_sets import (
+from catdog.photos.photo_sets import (
     Photo,
     find_evaluation_photos,
     find_photo_set,

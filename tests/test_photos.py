@@ -10,8 +10,8 @@ from pictures import PHOTO, QUARTERS, draw_noise, draw_quarters, encoded, png
 from PIL import Image, ImageFile
 from PIL.Image import Transpose
 
-from catdog import photos
-from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_photo
+from catdog.photos import reading
+from catdog.photos.reading import UnreadablePhoto, is_photo_name, open_picture, read_photo
 
 CUT_OFF = "the file is cut off or damaged"
 DAMAGED = "the picture in it is damaged"
@@ -262,7 +262,7 @@ def test_a_photo_that_is_cut_off_is_not_read_by_half(kind, options, share):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF"])
 def test_a_photo_with_wrong_bytes_in_it_is_read_or_left_out_with_a_reason(kind, monkeypatch):
-    monkeypatch.setattr(photos, "MAX_PIXELS", 1_000_000)  # the wrong bytes may be those of the size
+    monkeypatch.setattr(reading, "MAX_PIXELS", 1_000_000)  # the wrong bytes may be those of the size
     content = encoded(draw_noise(64, 48), kind, **LOSSY)
     random = np.random.default_rng(0)
     reasons = set()
@@ -295,7 +295,7 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
     assert reason_of(tmp_path / f"{'long' * 100}.jpg") == "the file can't be opened (File name too long)"
     (tmp_path / "photo.png").write_bytes(PHOTO)
     assert_quarters(read_photo(tmp_path / "photo.png", 32))
-    monkeypatch.setattr(photos, "MAX_BYTES", len(PHOTO) - 1)
+    monkeypatch.setattr(reading, "MAX_BYTES", len(PHOTO) - 1)
     assert reason_of(tmp_path / "photo.png") == "the file is larger than 0 MB"
 
 
@@ -341,8 +341,8 @@ def test_a_claim_of_countless_pixels_is_refused_without_decoding(kind, options, 
 
 
 def test_how_many_pixels_are_read(monkeypatch):
-    monkeypatch.setattr(photos, "MAX_PIXELS", 160 * 120)
-    monkeypatch.setattr(photos, "MAX_JPEG_PIXELS", 640 * 480)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 160 * 120)
+    monkeypatch.setattr(reading, "MAX_JPEG_PIXELS", 640 * 480)
     for kind, largest in {"PNG": (160, 120), "JPEG": (640, 480)}.items():
         assert_quarters(read_photo(encoded(draw_quarters(*largest), kind), 32))
         larger = encoded(draw_quarters(largest[0] + 8, largest[1]), kind)
@@ -359,8 +359,8 @@ def test_a_large_jpeg_is_read_at_a_reduced_scale_that_hardly_shows(size, orienta
     reduced = tuple(-(-side // scale) for side in size)
     assert open_picture(content, reduced_to=96).size == reduced
 
-    decoded, to_rgb = [], photos.to_rgb
-    monkeypatch.setattr(photos, "to_rgb", lambda picture: decoded.append(picture.size) or to_rgb(picture))
+    decoded, to_rgb = [], reading.to_rgb
+    monkeypatch.setattr(reading, "to_rgb", lambda picture: decoded.append(picture.size) or to_rgb(picture))
     pixels = read_photo(content, 48)
     assert [sorted(size) for size in decoded] == [sorted(reduced)]
     whole = np.asarray(picture.resize((48, 48), Image.Resampling.BILINEAR)).astype(int)

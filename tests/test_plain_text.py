@@ -11,7 +11,7 @@ from pictures import place
 
 from catdog.__main__ import main
 from catdog.errors import LONGEST_SENTENCE, Refused
-from catdog.photo_sets import LeftOut
+from catdog.photos.photo_sets import LeftOut
 from catdog.plain_text import one_line, say
 
 NAMES = [

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 from trained import one_json_object
 
 from catdog.__main__ import main
-from catdog.photo_sets import find_photo_set, photos_below
-from catdog.problems import FEWEST_TO_LEARN, FEWEST_TO_VALIDATE, KINDS, TINY_SIDE, Problem, check_photos
+from catdog.photos.photo_sets import find_photo_set, photos_below
+from catdog.photos.problems import FEWEST_TO_LEARN, FEWEST_TO_VALIDATE, KINDS, TINY_SIDE, Problem, check_photos
 
 SHARED = os.environ.get("CATDOG_SHARED", "")
 

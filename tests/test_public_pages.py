@@ -16,9 +16,9 @@ from catdog.estimate import TASK, find_estimate
 from catdog.export_jobs import Wanted
 from catdog.files.folders import cache_folder, photo_folders_root, uploads_folder
 from catdog.files.shelves import OF_A_VISITOR, limit_bytes, list_shelves, shelves_folder
-from catdog.fingerprints import fingerprint_photos
 from catdog.pages import leaving, visitor
-from catdog.photo_sets import photos_below
+from catdog.photos.fingerprints import fingerprint_photos
+from catdog.photos.photo_sets import photos_below
 from catdog.runs import WAITING, Run, create_run, runs_folder
 from catdog.settings import BUNDLED, TrainConfig
 from catdog.visitors import new_token, owner_with

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pictures import PHOTO, place
 
-from catdog import photos
-from catdog.photos import READ_AHEAD, read_ahead, read_photo
+from catdog.photos import reading
+from catdog.photos.reading import READ_AHEAD, read_ahead, read_photo
 
 
 def test_read_ahead_keeps_the_order_and_goes_on_after_a_broken_photo(tmp_path):
@@ -42,8 +42,8 @@ def test_read_ahead_keeps_the_order_where_a_later_photo_is_ready_sooner(monkeypa
             later_is_ready.set()
         return np.frombuffer(source, np.uint8)
 
-    monkeypatch.setattr(photos.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(photos, "read_photo", read)
+    monkeypatch.setattr(reading.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(reading, "read_photo", read)
     assert [photo.pixels.tobytes() for photo in read_ahead([b"first", b"later"], 32)] == [b"first", b"later"]
 
 

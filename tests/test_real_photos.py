@@ -18,8 +18,8 @@ from catdog.classifier import load_classifier
 from catdog.events import read_events
 from catdog.exports import FORMATS, export_classifier, file_name, snippet
 from catdog.heatmaps import difference_maps
-from catdog.photo_sets import photos_below
-from catdog.photos import read_photo
+from catdog.photos.photo_sets import photos_below
+from catdog.photos.reading import read_photo
 from catdog.results import read_report
 from catdog.round_trips import LOADERS, in_batches
 

@@ -381,7 +381,7 @@ def test_a_full_disk_and_a_broken_listener_do_not_hide_why_a_run_failed(run, mon
 
 def test_what_the_pages_stand_on_is_light():
     code = (
-        "import sys, catdog.photos, catdog.photo_sets, catdog.settings, catdog.runs\n"
+        "import sys, catdog.photos.reading, catdog.photos.photo_sets, catdog.settings, catdog.runs\n"
         "print(sorted({'tensorflow', 'keras', 'streamlit', 'pandas', 'scipy', 'matplotlib'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,9 +4,9 @@ import zipfile
 import pytest
 from http_server import Server, clear_proxies, closed_port
 
-from catdog import drawings, samples
 from catdog.errors import Failed, Refused, Stopped
-from catdog.samples import fetch_tutorial_photos
+from catdog.photos import drawings, samples
+from catdog.photos.samples import fetch_tutorial_photos
 
 
 def tutorial_zip() -> bytes:

@@ -11,7 +11,7 @@ from catdog import activations
 from catdog.activations import ComputedActivations, KeptActivations, PhotoPixels, Source, in_batches, read_batches
 from catdog.arithmetic import SWITCH
 from catdog.errors import Failed
-from catdog.photos import read_photo
+from catdog.photos.reading import read_photo
 
 
 def switch() -> bool:

@@ -13,8 +13,8 @@ from catdog.__main__ import main
 from catdog.errors import Refused, UnreadablePhoto
 from catdog.files.storage import as_place, is_address
 from catdog.html_report import name_within, place_within
-from catdog.photo_sets import find_photo_set, photos_below
-from catdog.photos import MAX_BYTES, digest_files, read_ahead, read_bytes, read_photo
+from catdog.photos.photo_sets import find_photo_set, photos_below
+from catdog.photos.reading import MAX_BYTES, digest_files, read_ahead, read_bytes, read_photo
 
 ADDRESS = "memory://bucket/pets"
 
@@ -76,7 +76,7 @@ def test_what_can_not_be_read_gets_a_reason(stored, monkeypatch):
     for name, reason in (("none.jpg", "there is no such file"), ("train/cats/notes.txt", "it is a text file")):
         (read,) = read_ahead([f"{stored}/{name}"], 48)
         assert read.reason.startswith(reason)
-    monkeypatch.setattr("catdog.photos.MAX_BYTES", 10)
+    monkeypatch.setattr("catdog.photos.reading.MAX_BYTES", 10)
     with pytest.raises(UnreadablePhoto, match="the file is larger than"):
         read_bytes(photos_below(as_place(stored))[0])
     assert MAX_BYTES > 10

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from catdog.__main__ import main
-from catdog.drawings import draw_photo_set
+from catdog.photos.drawings import draw_photo_set
 from catdog.settings import TrainConfig
 
 REPOSITORY = Path(__file__).parent.parent

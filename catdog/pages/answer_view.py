@@ -19,7 +19,7 @@ from catdog.files.csv_files import answers_writer, disarmed
 from catdog.heatmaps import draw_map
 from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
 from catdog.pages.words import plain
-from catdog.photos import small_jpeg, work_ahead
+from catdog.photos.reading import small_jpeg, work_ahead
 from catdog.verdicts import NEITHER, UNSURE
 
 SHOWN_AT_ONCE = 24

@@ -16,7 +16,7 @@ from catdog.pages.classifiers import Source
 from catdog.pages.result_pictures import Wanted, draw_one
 from catdog.pages.result_view import photos_folder
 from catdog.pages.words import plain
-from catdog.photos import UnreadablePhoto, small_jpeg, work_ahead
+from catdog.photos.reading import UnreadablePhoto, small_jpeg, work_ahead
 from catdog.verdicts import NEITHER
 
 PICTURE_SIDE = 640  # pixels of the longer side

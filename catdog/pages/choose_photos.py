@@ -22,12 +22,12 @@ from catdog.pages.photo_grid import example_pictures, show_grid
 from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
 from catdog.pages.uploads import LAYOUT_WORDS, from_upload
 from catdog.pages.words import HASH_OF_NAMES, plain
-from catdog.photo_sets import PhotoSet, find_photo_set, require_folder
-from catdog.photos import is_photo_name
+from catdog.photos.photo_sets import PhotoSet, find_photo_set, require_folder
+from catdog.photos.problems import Problem
+from catdog.photos.reading import is_photo_name
+from catdog.photos.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 from catdog.plain_text import one_line
-from catdog.problems import Problem
 from catdog.public_mode import is_public, require_few_photos
-from catdog.samples import TUTORIAL_BYTES, draw_photo_set, fetch_tutorial_photos
 
 SOURCES = {"folder": "Folder", "upload": "Upload", "tutorial": "Tutorial", "drawings": "Drawings"}
 EXAMPLES = 8  # of all classes together: one row

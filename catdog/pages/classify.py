@@ -15,7 +15,7 @@ from catdog.pages.answers import classify_part, forget_removed, kept_answers, mi
 from catdog.pages.classifiers import Source, answered_of, choose_classifier, is_only_shown, load
 from catdog.pages.export_view import show_export
 from catdog.pages.words import plain
-from catdog.photos import ENDINGS, MAX_BYTES
+from catdog.photos.reading import ENDINGS, MAX_BYTES
 from catdog.public_mode import is_public, limits
 from catdog.settings import BUNDLED
 from catdog.verdicts import UNSURE_BELOW

@@ -10,7 +10,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError
 from catdog.pages.words import plain
-from catdog.photo_sets import find_photo_set
+from catdog.photos.photo_sets import find_photo_set
 from catdog.plain_text import one_line
 
 KEPT, REFUSAL = "corrections", "correction_refusal"  # in the session's state

@@ -4,7 +4,7 @@ import streamlit as st
 
 from catdog.figures import decimal, percent
 from catdog.pages import diagrams
-from catdog.photo_sets import VALIDATION_SHARE
+from catdog.photos.photo_sets import VALIDATION_SHARE
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, STAGES, TrainConfig
 
 # Pixels; longer lines are tiring to read.

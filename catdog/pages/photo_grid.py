@@ -6,8 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from catdog.pages.words import HASH_OF_NAMES, plain
-from catdog.photo_sets import PhotoSet
-from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
+from catdog.photos.photo_sets import PhotoSet
+from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.plain_text import one_line
 
 PICTURE_SIDE = 144  # pixels of the longer side; shown at half of that on most screens

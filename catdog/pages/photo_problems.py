@@ -5,12 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog.fingerprints import Fingerprints, fingerprint_photos
 from catdog.pages import corrections
 from catdog.pages.photo_grid import show_pictures
 from catdog.pages.words import HASH_OF_NAMES, plain
-from catdog.photo_sets import PhotoSet, find_photo_set
-from catdog.problems import KINDS, Problem, judge_photos
+from catdog.photos.fingerprints import Fingerprints, fingerprint_photos
+from catdog.photos.photo_sets import PhotoSet, find_photo_set
+from catdog.photos.problems import KINDS, Problem, judge_photos
 
 # Each kind of problem as a heading, for one of them and for several.
 TITLES = {

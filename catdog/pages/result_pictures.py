@@ -10,7 +10,7 @@ import streamlit as st
 
 from catdog.heatmaps import draw_map
 from catdog.pages.words import HASH_OF_NAMES
-from catdog.photos import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
+from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.results import REPORT_FILE
 
 PICTURE_SIDE = 320  # pixels of the longer side; shown at half of that on most screens

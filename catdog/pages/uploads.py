@@ -15,8 +15,8 @@ from catdog.files.folders import entries_of, remove_unfinished, uploads_folder
 from catdog.owners import note_visit
 from catdog.pages.visitor import owner
 from catdog.pages.words import HASH_OF_NAMES, plain
-from catdog.photo_sets import photos_below
-from catdog.photos import ENDINGS
+from catdog.photos.photo_sets import photos_below
+from catdog.photos.reading import ENDINGS
 from catdog.public_mode import is_public, limits
 from catdog.runs import runs_folder
 
@@ -156,7 +156,7 @@ def limit_words() -> str:
 
 def unpack_upload(name: str, archive: Any, files: list[Any]) -> Path:
     """Unpack an uploaded zip, or the files of an uploaded folder, into a new folder; raises `Refused` or `Failed`."""
-    from catdog.archives import unpack_photos
+    from catdog.photos.archives import unpack_photos
 
     if is_public():
         note_visit(runs_folder(), owner(), stays=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from catdog.fingerprints import FINGERPRINT, GREY_SIDE, Fingerprints
+from catdog.photos.fingerprints import FINGERPRINT, GREY_SIDE, Fingerprints
 
 # Below this standard deviation of its grey levels a picture shows nothing that could be compared.
 BLANK_CONTRAST = 3.0

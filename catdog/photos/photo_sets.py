@@ -10,7 +10,7 @@ import numpy as np
 
 from catdog.errors import CatdogError, Refused
 from catdog.files.storage import Place, as_place, reason_of, walk
-from catdog.photos import UnreadablePhoto, is_photo_name, open_picture, read_bytes
+from catdog.photos.reading import UnreadablePhoto, is_photo_name, open_picture, read_bytes
 from catdog.plain_text import one_line
 
 SPLIT_FOLDERS = {

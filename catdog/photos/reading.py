@@ -17,9 +17,9 @@ import numpy as np
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
-from catdog.decoding_limits import MeteredFile, Room, require_few_scans
 from catdog.errors import UnreadablePhoto
 from catdog.files.storage import Place, as_place, reason_of
+from catdog.photos.decoding_limits import MeteredFile, Room, require_few_scans
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".avif", ".heic", ".heif"})
 # What Pillow may try on a file of unknown content; JPEG includes MPO, the form that many phones and cameras write.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.fingerprints import Fingerprints, fingerprint_photos
-from catdog.look_alikes import BLANK_CONTRAST, find_look_alikes
-from catdog.photo_sets import PhotoSet, keep_together
+from catdog.photos.fingerprints import Fingerprints, fingerprint_photos
+from catdog.photos.look_alikes import BLANK_CONTRAST, find_look_alikes
+from catdog.photos.photo_sets import PhotoSet, keep_together
 
 # A class of fewer training photos than this can't be learned well, however often they are looked at.
 FEWEST_TO_LEARN = 20

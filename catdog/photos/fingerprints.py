@@ -13,8 +13,8 @@ from PIL import Image
 
 from catdog.errors import Stopped
 from catdog.files.shelves import Shelf, make_room, open_shelf, shelves_folder
-from catdog.photo_sets import LeftOut
-from catdog.photos import UnreadablePhoto, decoded, read_bytes, upright, work_ahead
+from catdog.photos.photo_sets import LeftOut
+from catdog.photos.reading import UnreadablePhoto, decoded, read_bytes, upright, work_ahead
 
 KIND = "fingerprints"  # of the shelf
 # How many pixels on a side the kept grey picture has, and the one that hashes and contrast are taken from.

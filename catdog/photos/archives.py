@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from catdog.errors import Failed, Refused
 from catdog.files.folders import require_empty
-from catdog.photos import is_photo_name
+from catdog.photos.reading import is_photo_name
 
 # Photos are compressed already, so that honest archives hardly shrink; drawings shrink more.
 MAX_RATIO = 200

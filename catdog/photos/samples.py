@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from catdog.archives import unpack_photos
-from catdog.drawings import draw_photo_set
 from catdog.files.downloads import fetch
 from catdog.files.folders import cache_folder, require_empty
+from catdog.photos.archives import unpack_photos
+from catdog.photos.drawings import draw_photo_set
 
 __all__ = ["TUTORIAL_BYTES", "TUTORIAL_URL", "draw_photo_set", "fetch_tutorial_photos"]
 
