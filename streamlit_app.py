@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from catdog.owners import note_visit
 from catdog.pages import leaving, visitor
 from catdog.public_mode import is_public
-from catdog.runs import runs_folder
+from catdog.runs.owners import note_visit
+from catdog.runs.run_folder import runs_folder
 
 st.set_page_config(page_title="Catdog", page_icon=":material/pets:", layout="wide")
 # Settings and what they do fit on one screen when the pages begin right below the navigation.

@@ -60,7 +60,7 @@ def learned(phase: str, epoch: int, epochs: int, when: float) -> list[dict[str, 
 def make_finished_run(folder: Path, number: int) -> None:
     """A folder with the files of a finished run of both phases; the classifier is a stand-in, which no page opens."""
     from catdog.files.json_files import write_json
-    from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, create_run
+    from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, create_run
     from catdog.settings import TrainConfig
 
     config = TrainConfig(data="data", head_epochs=HEAD_EPOCHS, fine_tune_epochs=FINE_TUNE_EPOCHS, seed=number)
@@ -89,7 +89,7 @@ def make_finished_run(folder: Path, number: int) -> None:
 @contextlib.contextmanager
 def growing_run(folder: Path) -> Iterator[None]:
     """A run that works during the `with` block, as far as its folder tells: a long past, then a step each 0.05 s."""
-    from catdog.runs import FREQUENT_EVENT_SECONDS, create_run
+    from catdog.runs.run_folder import FREQUENT_EVENT_SECONDS, create_run
     from catdog.settings import TrainConfig
 
     run = create_run(TrainConfig(data="data", head_epochs=1000), folder)

@@ -134,8 +134,8 @@ def measure(folder: Path, backbone: str, files: list[tuple[str, bytes]], argumen
 
 def end_all(runs: Path) -> None:
     """Stop what is still at work, and wait for its end."""
-    from catdog.jobs import stop
-    from catdog.runs import ACTIVE_STATES, read_statuses
+    from catdog.runs.jobs import stop
+    from catdog.runs.run_folder import ACTIVE_STATES, read_statuses
 
     while at_work := [path for path, each in read_statuses(runs).items() if each["state"] in ACTIVE_STATES]:
         for path in at_work:

@@ -115,8 +115,8 @@ def train(session: Session, package: Package) -> str:
 
 def own_runs(session: Session, package: Package) -> set[str]:
     """The folders of this visitor's runs, as their files say."""
-    from catdog.owners import owner_of
-    from catdog.visitors import owner_with
+    from catdog.runs.owners import owner_of
+    from catdog.runs.visitors import owner_with
 
     owner = owner_with(session.cookies["catdog"])
     return {str(path) for path in (package.folder / "runs").glob("2*") if owner_of(path) == owner}

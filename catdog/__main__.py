@@ -12,7 +12,6 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TextIO
 
-from catdog.admission import require_startable
 from catdog.arguments import LISTS, build_parser, build_script_parser, require_no_workers
 from catdog.classify_command import classify_command
 from catdog.errors import CatdogError, Refused, Stopped
@@ -21,11 +20,14 @@ from catdog.files.json_files import read_json
 from catdog.files.shelves import readable_size
 from catdog.files.whole_files import draft_of
 from catdog.memory import let_networks_go
-from catdog.owners import owner_of
 from catdog.photos.photo_sets import LeftOut, find_evaluation_photos, find_photo_set, labels_of
 from catdog.plain_text import say
-from catdog.progress import progress_on
-from catdog.runs import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
+from catdog.runs.admission import require_startable
+from catdog.runs.owners import owner_of
+from catdog.runs.progress import progress_on
+from catdog.runs.run_folder import H5_FILE, Run, create_run, read_config, reopen_run, runs_folder
+from catdog.runs.time_limits import in_time
+from catdog.runs.trials import EXPORT, create_trial, task_of
 from catdog.settings import SETTINGS, TrainConfig, check_backbone_name
 from catdog.side_commands import (
     cache_command,
@@ -36,8 +38,6 @@ from catdog.side_commands import (
     samples_command,
     unpack_command,
 )
-from catdog.time_limits import in_time
-from catdog.trials import EXPORT, create_trial, task_of
 
 if TYPE_CHECKING:
     pass

@@ -20,7 +20,7 @@ from catdog.files.json_files import read_json, write_json
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
 from catdog.photos.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions
-from catdog.runs import INFO_FILE, read_config
+from catdog.runs.run_folder import INFO_FILE, read_config
 
 # What stands for the photos that were learned from: enough to tell other things by, too few to tell of any photo.
 CENTRES, NEAREST_CENTRES = 256, 3

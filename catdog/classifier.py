@@ -25,7 +25,7 @@ from catdog.model_trial import look_through
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE
+from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
 from catdog.verdicts import UNSURE_BELOW, verdict_of
 

@@ -22,7 +22,7 @@ from catdog.files.whole_files import draft_of
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import is_photo_name
 from catdog.plain_text import say
-from catdog.progress import progress_on
+from catdog.runs.progress import progress_on
 from catdog.side_commands import print_json
 from catdog.verdicts import NEITHER, UNSURE
 

@@ -13,7 +13,7 @@ from catdog.bundled_files import NOTICE_FILE
 from catdog.classifier import RESIZE, Classifier, save_h5, save_keras
 from catdog.files.json_files import write_json
 from catdog.folded import fold
-from catdog.runs import INFO_FILE
+from catdog.runs.run_folder import INFO_FILE
 from catdog.settings import BUNDLED
 
 # The smallest weight arrays, which together are this share of all, stay float32 in a quantized export. They are the

@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog import jobs, trials
-from catdog.admission import admitted
 from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
 from catdog.files.folders import cache_folder
 from catdog.files.json_files import found_in, read_json, write_json
 from catdog.results import fits
-from catdog.runs import KERAS_FILE, Run
+from catdog.runs import jobs, trials
+from catdog.runs.admission import admitted
+from catdog.runs.run_folder import KERAS_FILE, Run
 from catdog.settings import BUNDLED, TrainConfig
 
 EXPORTS_FOLDER = "exports"

@@ -14,7 +14,7 @@ from typing import Any
 from catdog.errors import Failed, Refused
 from catdog.figures import percent
 from catdog.files.shelves import readable_size
-from catdog.runs import H5_FILE, KERAS_FILE
+from catdog.runs.run_folder import H5_FILE, KERAS_FILE
 
 SNIPPETS = Path(__file__).parent / "snippets"
 REQUIREMENTS_FILE = "requirements-export.txt"

@@ -19,11 +19,11 @@ from catdog.learning import Diverged, draw_epoch, finite, predict_all
 from catdog.measures import accuracy, cross_entropy
 from catdog.photos.photo_sets import labels_of
 from catdog.preparation import Setup, prepare
-from catdog.runs import Run
+from catdog.runs.run_folder import Run
+from catdog.runs.trials import ANSWER_FILE
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
 from catdog.steps import compiled_prediction, compiled_step
 from catdog.training import extract_splits, head_phase, require_every_class
-from catdog.trials import ANSWER_FILE
 
 # Steps with each learning rate, so that a sweep over many photos takes seconds too; at least one epoch.
 MOST_STEPS = 400

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from catdog.activations import Source, in_batches
 from catdog.errors import Failed, Stopped
-from catdog.events import read_events
 from catdog.files.array_files import read_arrays, write_arrays
 from catdog.measures import accuracy, cross_entropy
-from catdog.runs import Run
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import Run
 from catdog.steps import compiled_prediction, compiled_step
 
 PHASES = ("head", "fine-tune")

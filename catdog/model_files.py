@@ -25,7 +25,7 @@ from catdog.errors import Refused
 from catdog.files.json_files import found_in
 from catdog.layer_costs import Unfit, shown
 from catdog.network_plans import MOST_LAYERS, Cost, check_plan
-from catdog.runs import INFO_FILE
+from catdog.runs.run_folder import INFO_FILE
 from catdog.settings import SETTINGS
 
 # A classifier on ResNet-50 has 95 MB and a plan of 0.17 MB, one on ResNet-152 235 MB and 0.5 MB.

@@ -17,7 +17,7 @@ from catdog.learning import Learning
 from catdog.photos.photo_sets import LeftOut, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup
 from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
-from catdog.runs import H5_FILE, INFO_FILE, KERAS_FILE, Run, versions
+from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, Run, versions
 from catdog.wrong_labels import FOLDS, cross_validate
 
 

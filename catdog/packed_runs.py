@@ -21,15 +21,24 @@ from catdog.files.folders import require_empty, require_replaceable
 from catdog.files.json_files import TEXT, found_in, read_json, write_json
 from catdog.files.storage import is_address
 from catdog.files.whole_files import draft_of
-from catdog.jobs import LABEL_FILE, LONGEST_NAME, label_of
 from catdog.model_files import MAX_BYTES
 from catdog.model_trial import try_model
 from catdog.novelty import REFERENCE_FILE
-from catdog.owners import write_owner
 from catdog.photos.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.plain_text import one_line
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
-from catdog.runs import ACTIVE_STATES, FORMAT, INFO_FILE, KERAS_FILE, judged, new_run_folder, read_config, read_status
+from catdog.runs.jobs import LABEL_FILE, LONGEST_NAME, label_of
+from catdog.runs.owners import write_owner
+from catdog.runs.run_folder import (
+    ACTIVE_STATES,
+    FORMAT,
+    INFO_FILE,
+    KERAS_FILE,
+    judged,
+    new_run_folder,
+    read_config,
+    read_status,
+)
 from catdog.settings import path_inside
 
 ENDING = ".catdog.zip"

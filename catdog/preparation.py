@@ -15,7 +15,7 @@ from catdog.files.json_files import found_in, read_json
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.look_alikes import find_look_alikes
 from catdog.photos.photo_sets import PhotoSet, find_photo_set, keep_together
-from catdog.runs import Run
+from catdog.runs.run_folder import Run
 from catdog.settings import TrainConfig
 
 EXTRACTED_SPLITS = ("train", "validation")

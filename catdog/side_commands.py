@@ -18,8 +18,8 @@ from catdog.photos import fingerprints
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.problems import check_photos
 from catdog.plain_text import say
-from catdog.progress import progress_on
 from catdog.results import HTML_FILE, left_aside
+from catdog.runs.progress import progress_on
 from catdog.settings import TrainConfig
 
 

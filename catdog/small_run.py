@@ -28,7 +28,7 @@ from catdog.outcome import evaluate, find_wrong_labels, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import find_photo_set, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
-from catdog.runs import Run
+from catdog.runs.run_folder import Run
 from catdog.settings import TrainConfig
 from catdog.training import prepare_extraction
 

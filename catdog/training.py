@@ -19,7 +19,7 @@ from catdog.outcome import all_left_out, evaluate, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
-from catdog.runs import Run, create_run
+from catdog.runs.run_folder import Run, create_run
 from catdog.settings import TrainConfig
 
 

@@ -23,7 +23,7 @@ from catdog.errors import LONGEST_SENTENCE, Failed, Refused, UnreadablePhoto
 from catdog.photos.archives import unpack_photos
 from catdog.photos.fingerprints import FINGERPRINT, take_fingerprint
 from catdog.photos.reading import is_photo_name, read_photo, small_jpeg
-from catdog.runs import read_config
+from catdog.runs.run_folder import read_config
 from catdog.settings import SETTINGS, TrainConfig
 
 # What deciding on a case may take, where `photos.MAX_PIXELS` is a million.

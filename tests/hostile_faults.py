@@ -23,8 +23,8 @@ from reliability import REPOSITORY, Case
 from catdog.__main__ import main
 from catdog.files.folders import remove_unfinished
 from catdog.files.json_files import read_json, write_json
-from catdog.jobs import delete, jobs_in
-from catdog.runs import LOST_AFTER_SECONDS, create_run, read_status
+from catdog.runs.jobs import delete, jobs_in
+from catdog.runs.run_folder import LOST_AFTER_SECONDS, create_run, read_status
 from catdog.settings import TrainConfig
 
 FLAGS = ["--backbone", "starter", "--image-size", "32", "--head-epochs", "2", "--bfloat16", "off"]
@@ -84,7 +84,7 @@ def full_disk(kilobytes: int) -> Callable[[Place], str]:
         train = shlex.join(["train", str(place.drawings), *FLAGS, "--out", "run"])
         script = f"""
         $PYTHON -m catdog {train} >/dev/null 2>said; tail -n 1 said >&2
-        $PYTHON -c 'from catdog.runs import read_status; print(read_status(__import__("pathlib").Path("run"))["state"])'
+        $PYTHON -c 'import pathlib, catdog.runs.run_folder as f; print(f.read_status(pathlib.Path("run"))["state"])'
         ls -A run run/checkpoint | grep draft
         mount -o remount,size=1g "$PWD" && $PYTHON -m catdog {train} --resume >/dev/null 2>&1
         cat run/predictions.csv
@@ -102,7 +102,7 @@ def full_to_the_last_byte(place: Place) -> str:
     """The state of a run that fails on a disk which something else filled meanwhile."""
     program = """
 from pathlib import Path
-from catdog.runs import create_run, read_status
+from catdog.runs.run_folder import create_run, read_status
 from catdog.settings import TrainConfig
 run = create_run(TrainConfig(data="photos"), "run")
 try:
@@ -234,7 +234,7 @@ def state_of_the_living(updated: float) -> Callable[[Place], str]:
         program = f"""
 import json, time
 from pathlib import Path
-from catdog.runs import create_run
+from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 time_of_the_clock = time.time
 time.time = lambda: time_of_the_clock() + {updated}
@@ -268,7 +268,7 @@ def killed(place: Place) -> str:
     """What is said of a run whose process was killed, as the system does where memory runs out."""
     program = """
 import os, signal
-from catdog.runs import create_run
+from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 with create_run(TrainConfig(data="photos"), "run").working():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -15,11 +15,11 @@ from unittest import mock
 from pictures import PHOTO, place
 from reliability import REPOSITORY, Case
 
-from catdog import jobs
 from catdog.__main__ import main
 from catdog.files.csv_files import answers_writer
-from catdog.jobs import LONGEST_NAME
-from catdog.runs import create_run
+from catdog.runs import jobs
+from catdog.runs.jobs import LONGEST_NAME
+from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 
 FORMULA = "=cmd|' /C calc'!A0"

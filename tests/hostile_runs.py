@@ -22,7 +22,7 @@ from catdog.files.json_files import write_json
 from catdog.novelty import Reference, write_reference
 from catdog.packed_runs import MOST_BYTES, pack_run, unpack_run
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
-from catdog.runs import KERAS_FILE, create_run
+from catdog.runs.run_folder import KERAS_FILE, create_run
 from catdog.settings import TrainConfig
 
 Content = dict[str, bytes]

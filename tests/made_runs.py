@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.runs import Run, create_run, read_status
+from catdog.runs.run_folder import Run, create_run, read_status
 from catdog.settings import TrainConfig
 
 CONFIG = TrainConfig(data="my photos", seed=3)

@@ -11,7 +11,7 @@ from pictures import draw_scene, save_scene
 from catdog import measures
 from catdog.calibration import calibrate, rescale
 from catdog.results import FORMAT, HEATMAPS_FILE, REPORT_FILE
-from catdog.runs import create_run
+from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 
 MOST_MAPS = 48

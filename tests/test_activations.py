@@ -12,10 +12,10 @@ from trained import small_config
 from catdog import activations
 from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
-from catdog.events import read_events
 from catdog.files.shelves import clear_shelves, list_shelves, shelves_folder
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import digest_files, read_photo
+from catdog.runs.events import read_events
 from catdog.training import train
 
 SIZE = 16

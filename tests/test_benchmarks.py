@@ -9,11 +9,11 @@ import keras
 import pytest
 from trained import REPOSITORY, run_python
 
-from catdog import jobs
-from catdog.course import Course
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.reading import digest_files, read_photo
-from catdog.runs import read_config
+from catdog.runs import jobs
+from catdog.runs.course import Course
+from catdog.runs.run_folder import read_config
 
 # The scripts find each other as any script does, in their own folder.
 sys.path.append(str(REPOSITORY / "benchmarks"))

@@ -6,8 +6,8 @@ import keras
 import pytest
 from browser import address, browser, expect, newest_run, no_error, open_page, place, start
 
-from catdog.events import read_events
-from catdog.runs import read_status
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import read_status
 
 pytestmark = pytest.mark.browser
 __all__ = ["address", "browser", "place"]

@@ -9,8 +9,8 @@ from playwright.sync_api import Page
 from reports import make_probabilities, report_of, save_report_run
 from test_browser_runs import choose_rows
 
-from catdog import jobs
 from catdog.pages.words import AFTER_MARKDOWN, WORD_JOINER
+from catdog.runs import jobs
 
 pytestmark = pytest.mark.browser
 

@@ -12,8 +12,8 @@ import pytest
 from browser import chromium, expect, free_port, newest_run, no_error, open_page, served, settle, start
 from playwright.sync_api import Page
 
-from catdog.events import read_events
-from catdog.runs import read_status
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import read_status
 
 pytestmark = pytest.mark.browser
 # Long enough that nothing comes to its end while it is looked at.

@@ -7,7 +7,7 @@ import pytest
 from browser import address, browser, choose, draw, expect, fill, no_error, open_page, place, settle
 
 from catdog.figures import decimal
-from catdog.trials import ANSWER_FILE, task_of
+from catdog.runs.trials import ANSWER_FILE, task_of
 
 pytestmark = pytest.mark.browser
 __all__ = ["address", "browser", "place"]

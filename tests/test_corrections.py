@@ -8,8 +8,8 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 from test_photo_pages import opened, settings_of_the_run, table
 
-from catdog import jobs
 from catdog.pages import choose_photos, corrections
+from catdog.runs import jobs
 
 __all__ = ["place"]
 

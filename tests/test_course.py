@@ -3,7 +3,7 @@ import json
 import pytest
 from made_events import epoch, step
 
-from catdog.course import MOST_KEPT, RECENT_SECONDS, SPARK_POINTS, Course, Pace
+from catdog.runs.course import MOST_KEPT, RECENT_SECONDS, SPARK_POINTS, Course, Pace
 from catdog.settings import TrainConfig
 
 CONFIG = TrainConfig(batch_size=8, head_epochs=2, fine_tune_epochs=3)

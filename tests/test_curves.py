@@ -5,7 +5,7 @@ import pytest
 from made_events import RUN, epoch, long_run, step
 
 from catdog.charts.curves import COLUMNS, MOST_EPOCHS, MOST_STEPS, learning_curves
-from catdog.events import read_events
+from catdog.runs.events import read_events
 
 
 def values(curves, **where) -> list[tuple[float, float]]:

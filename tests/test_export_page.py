@@ -14,10 +14,11 @@ import tensorflow as tf
 from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 
-from catdog import export_jobs, exports, jobs, trials
+from catdog import export_jobs, exports
 from catdog.errors import Failed, Refused, Stopped
 from catdog.export_jobs import Wanted, find_export
-from catdog.runs import Run, create_run, read_status
+from catdog.runs import jobs, trials
+from catdog.runs.run_folder import Run, create_run, read_status
 from catdog.settings import TrainConfig
 
 __all__ = ["place"]

@@ -18,7 +18,7 @@ from catdog.classifier import load_classifier
 from catdog.errors import Failed, Refused
 from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.photos.photo_sets import photos_below
-from catdog.runs import KERAS_FILE
+from catdog.runs.run_folder import KERAS_FILE
 
 KINDS = {name: (name, False) for name in FORMATS} | {"int8": ("litert", True)}
 WITHOUT_CATDOG = 'import sys\nsys.modules["catdog"] = None  # any import of it now fails\n'

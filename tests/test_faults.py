@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from trained import REPOSITORY, run_python
 
-from catdog.events import read_events
 from catdog.files.shelves import list_shelves
-from catdog.runs import read_status
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import read_status
 
 FLAGS = ["--backbone", "starter", "--image-size", "32", "--batch-size", "8", "--augment", "mirror"]
 FLAGS += ["--head-epochs", "30", "--fine-tune-epochs", "3", "--fine-tune-learning-rate", "0.0005"]
@@ -137,7 +137,7 @@ COMMAND = """
 import os, signal, sys
 from catdog import learning
 from catdog.__main__ import main
-from catdog.runs import Run
+from catdog.runs.run_folder import Run
 from catdog.files.shelves import Shelf
 {moment}
 sys.exit(main(sys.argv[1:]))

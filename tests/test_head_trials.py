@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from trained import SMALL_FLAGS, one_json_object, small_config
 
-from catdog import jobs, trials
 from catdog.__main__ import main
 from catdog.errors import Failed
-from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.head_trials import (
     DRAWS,
@@ -23,7 +21,9 @@ from catdog.head_trials import (
     summarize,
 )
 from catdog.learning import Diverged
-from catdog.runs import create_run, read_status
+from catdog.runs import jobs, trials
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import create_run, read_status
 from catdog.settings import SETTINGS, rate_steps
 from catdog.training import train
 

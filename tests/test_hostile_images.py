@@ -10,8 +10,7 @@ from PIL import Image, ImageFile
 from reliability import case_ids, check, tried
 
 from catdog.errors import UnreadablePhoto
-from catdog.photos import decoding_limits
-from catdog.photos import reading
+from catdog.photos import decoding_limits, reading
 from catdog.photos.decoding_limits import Room, require_few_scans
 from catdog.photos.reading import MAX_JPEG_PIXELS, MAX_PIXELS, decoded, read_ahead, read_photo, room_for
 

@@ -13,13 +13,13 @@ from PIL import Image
 from reports import make_probabilities, make_report, report_of, save_report_run
 from trained import one_json_object, run_python
 
-from catdog import jobs
 from catdog.__main__ import main
 from catdog.figures import percent
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.html_report import LISTED_SIDE, MISTAKE_SIDE, MOST_MISTAKES, write_html
 from catdog.results import HEATMAPS_FILE, HTML_FILE, REPORT_FILE
-from catdog.runs import create_run
+from catdog.runs import jobs
+from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 
 TAG, QUOTES = "<img src=x onerror=alert(1)>", "\"&'"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from made_runs import CONFIG, wait_until
 
-from catdog import runs
-from catdog.owners import TURN_ENDING, fair_order, is_own, last_time, note_turn, note_visit, owner_of, visit_file
-from catdog.runs import Run, create_run, read_status, waiting_line
+from catdog.runs import run_folder
+from catdog.runs.owners import TURN_ENDING, fair_order, is_own, last_time, note_turn, note_visit, owner_of, visit_file
+from catdog.runs.run_folder import Run, create_run, read_status, waiting_line
 
 ANNA, BEN, CLEO = ("a" * 32, "b" * 32, "c" * 32)
 
@@ -112,7 +112,7 @@ def test_the_line_of_a_folder_is_fair_and_the_same_for_everybody(tmp_path):
     for number, name in enumerate(("a1", "a2", "b1")):
         run = create_run(CONFIG, tmp_path / name, ANNA if name[0] == "a" else BEN)
         run.status["started"] = 100.0 + number
-        run.set_state("queued", runs.WAITING)
+        run.set_state("queued", run_folder.WAITING)
     assert [path.name for path in waiting_line(tmp_path)] == ["a1", "b1", "a2"]
 
 
@@ -132,7 +132,7 @@ def test_runs_take_their_turns_in_that_order(tmp_path):
         first.set_state("running")
         for thread in threads:
             thread.start()
-        wait_until(lambda: all(read_status(each.folder)["message"] == runs.WAITING for each in others))
+        wait_until(lambda: all(read_status(each.folder)["message"] == run_folder.WAITING for each in others))
         first.set_state("done")
     for thread in threads:
         thread.join(timeout=60)

@@ -11,7 +11,6 @@ from hostile_runs import CASES, make_run
 from reliability import case_ids, check, tried
 from test_pages import open_page, place, texts
 
-from catdog import jobs
 from catdog.__main__ import main
 from catdog.classifier import load_classifier
 from catdog.errors import Failed, Refused
@@ -19,7 +18,8 @@ from catdog.files.json_files import read_json, write_json
 from catdog.packed_runs import file_name_of, pack_run, unpack_run
 from catdog.photos.reading import read_photo
 from catdog.results import read_report
-from catdog.runs import read_config, read_status
+from catdog.runs import jobs
+from catdog.runs.run_folder import read_config, read_status
 
 __all__ = ["place"]
 

@@ -11,14 +11,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from trained import REPOSITORY, one_json_object, run_python
 
-from catdog import jobs
 from catdog.__main__ import main
 from catdog.errors import Refused
 from catdog.figures import decimal, duration, gigabytes, percent
 from catdog.pages import choose_photos, leaving
 from catdog.pages.words import moment, plain
 from catdog.photos.photo_sets import photos_below
-from catdog.runs import create_run
+from catdog.runs import jobs
+from catdog.runs.run_folder import create_run
 from catdog.settings import SETTINGS, TrainConfig
 
 PAGES = ["train", "classify", "runs", "how_it_works"]

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from catdog.progress import LiveProgress, PlainProgress, progress_on
+from catdog.runs.progress import LiveProgress, PlainProgress, progress_on
 
 EPOCH = {
     "event": "epoch",
@@ -56,7 +56,7 @@ def test_plain_lines_where_it_is_no_terminal():
 
 
 def test_plain_lines_tell_of_progress_now_and_then(monkeypatch):
-    monkeypatch.setattr("catdog.progress.PLAIN_SECONDS", -1.0)
+    monkeypatch.setattr("catdog.runs.progress.PLAIN_SECONDS", -1.0)
     lines = shown(io.StringIO()).splitlines()
     assert "  320 of 3,000, 40 a second" in lines
     assert "  epoch 3, step 4 of 63, loss 0.5000" in lines

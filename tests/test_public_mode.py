@@ -10,9 +10,7 @@ import pytest
 from test_pages import button, open_page, place, texts
 from trained import REPOSITORY, run_python, small_config
 
-from catdog import admission, jobs, trials
 from catdog.errors import Refused
-from catdog.events import read_events
 from catdog.files.folders import allowed_folder, is_allowed, may_see_photos, photo_folders_root, uploads_folder
 from catdog.public_mode import (
     Limits,
@@ -25,10 +23,12 @@ from catdog.public_mode import (
     variable,
     within,
 )
-from catdog.runs import Run, create_run, read_status
+from catdog.runs import admission, jobs, trials
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import Run, create_run, read_status
+from catdog.runs.time_limits import in_time
+from catdog.runs.visitors import new_token, owner_with
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, TrainConfig
-from catdog.time_limits import in_time
-from catdog.visitors import new_token, owner_with
 
 __all__ = ["place"]
 
@@ -288,7 +288,7 @@ def test_a_run_ends_when_its_time_is_over_and_keeps_its_best_epoch(public, photo
 
 def test_the_time_stops_a_run_as_a_person_would(tmp_path, monkeypatch):
     run = create_run(TrainConfig(), tmp_path / "run")
-    monkeypatch.setattr("catdog.time_limits.limits", lambda: Limits(seconds=0))
+    monkeypatch.setattr("catdog.runs.time_limits.limits", lambda: Limits(seconds=0))
     with in_time(run):
         assert run.asked_to_stop.wait(timeout=60)
     (note,) = read_events(run.folder)[0]
@@ -299,7 +299,7 @@ def test_a_process_that_does_not_heed_the_time_ends_at_once(tmp_path):
     run = create_run(TrainConfig(), tmp_path / "run")
     code = (
         "import sys, threading; from pathlib import Path; from catdog import time_limits\n"
-        "from catdog.public_mode import Limits; from catdog.runs import Run\n"
+        "from catdog.public_mode import Limits; from catdog.runs.run_folder import Run\n"
         "time_limits.limits, time_limits.GRACE_SECONDS = lambda: Limits(seconds=0), 0.1\n"
         "with time_limits.in_time(Run(Path(sys.argv[1]))): threading.Event().wait(600)\n"
     )

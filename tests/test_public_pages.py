@@ -11,7 +11,7 @@ from test_pages import PAGES, button, open_page, place, texts
 from test_photo_pages import chosen_upload, uploads, zip_of
 from trained import REPOSITORY, small_config
 
-from catdog import export_jobs, jobs, trials
+from catdog import export_jobs
 from catdog.estimate import TASK, find_estimate
 from catdog.export_jobs import Wanted
 from catdog.files.folders import cache_folder, photo_folders_root, uploads_folder
@@ -19,9 +19,10 @@ from catdog.files.shelves import OF_A_VISITOR, limit_bytes, list_shelves, shelve
 from catdog.pages import leaving, visitor
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.photo_sets import photos_below
-from catdog.runs import WAITING, Run, create_run, runs_folder
+from catdog.runs import jobs, trials
+from catdog.runs.run_folder import WAITING, Run, create_run, runs_folder
+from catdog.runs.visitors import new_token, owner_with
 from catdog.settings import BUNDLED, TrainConfig
-from catdog.visitors import new_token, owner_with
 
 __all__ = ["place"]
 

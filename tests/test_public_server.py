@@ -12,11 +12,11 @@ from browser import served
 from test_photo_pages import zip_of
 from trained import REPOSITORY
 
-from catdog.jobs import stop
-from catdog.owners import owner_of
-from catdog.runs import Run, create_run, runs_folder
+from catdog.runs.jobs import stop
+from catdog.runs.owners import owner_of
+from catdog.runs.run_folder import Run, create_run, runs_folder
+from catdog.runs.visitors import owner_with
 from catdog.settings import BACKBONES, TrainConfig
-from catdog.visitors import owner_with
 
 # The benchmarks' way to visit a page without a browser.
 sys.path.append(str(REPOSITORY / "benchmarks"))

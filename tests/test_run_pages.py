@@ -9,8 +9,8 @@ import pytest
 from made_events import epoch, step
 from test_pages import button, open_page, place, texts
 
-from catdog import jobs
-from catdog.runs import WAITING, Run, create_run
+from catdog.runs import jobs
+from catdog.runs.run_folder import WAITING, Run, create_run
 from catdog.settings import TrainConfig
 
 __all__ = ["place"]

@@ -9,8 +9,8 @@ import pytest
 from made_runs import CONFIG, DAMAGED, LOST, dead_pid, everything_in, run, write_status
 
 from catdog.errors import Refused
-from catdog.events import read_events
-from catdog.runs import read_status, reopen_run
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import read_status, reopen_run
 
 __all__ = ["run"]
 

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from made_runs import CONFIG, dead_pid, heartbeat_of, run, wait_until, write_status
 
-from catdog import runs
 from catdog.errors import Stopped
-from catdog.runs import Run, create_run, read_status, reopen_run
+from catdog.runs import run_folder
+from catdog.runs.run_folder import Run, create_run, read_status, reopen_run
 
 __all__ = ["run"]
 
@@ -91,7 +91,7 @@ def state_of(run: Run) -> tuple[str, str]:
 
 
 def test_a_second_run_waits_until_the_first_has_ended(run, monkeypatch):
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
+    monkeypatch.setattr(run_folder, "HEARTBEAT_SECONDS", 0.005)
     second = create_run(CONFIG, run.folder.parent / "second")
     with run.turn():
         with in_line(second) as done:
@@ -133,12 +133,12 @@ def test_of_those_that_wait_the_first_that_came_begins_first(run):
         # They come to the line in yet another order.
         for place in (1, 2, 0):
             threads[place].start()
-            wait_until(lambda place=place: state_of(waiting[place])[1] == runs.WAITING)
-        assert [folder.name for folder in runs.waiting_line(run.folder.parent)] == ["z", "y", "x"]
+            wait_until(lambda place=place: state_of(waiting[place])[1] == run_folder.WAITING)
+        assert [folder.name for folder in run_folder.waiting_line(run.folder.parent)] == ["z", "y", "x"]
     for thread in threads:
         thread.join(timeout=30)
     assert begun == ["z", "y", "x"]
-    assert runs.waiting_line(run.folder.parent) == []
+    assert run_folder.waiting_line(run.folder.parent) == []
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_of_those_that_wait_the_first_that_came_begins_first(run):
 )
 def test_nobody_waits_behind_a_run_that_does_not_wait(run, changes):
     pid = dead_pid() if "pid" in changes else os.getpid()
-    before = {"state": "queued", "message": runs.WAITING, "started": 1.0}
+    before = {"state": "queued", "message": run_folder.WAITING, "started": 1.0}
     write_status(run.folder.parent / "before", **{**before, **changes, "pid": pid})
     with in_line(run) as done:
         wait_until(lambda: done)
@@ -162,7 +162,7 @@ def test_runs_of_different_folders_do_not_wait_for_each_other(run, tmp_path):
 
 def test_a_run_begins_when_the_process_before_it_is_killed(run):
     code = (
-        "import sys, time; from pathlib import Path; from catdog.runs import Run\n"
+        "import sys, time; from pathlib import Path; from catdog.runs.run_folder import Run\n"
         "with Run(Path(sys.argv[1])).turn(): print('began', flush=True); time.sleep(600)"
     )
     folder = run.folder.parent / "second"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from made_runs import CONFIG, NOT_UNICODE, everything_in, heartbeat_of, run
 
-from catdog import runs
 from catdog.errors import Failed, Refused, Stopped
-from catdog.events import read_events
-from catdog.runs import create_run, new_run_folder, read_config, read_status, runs_folder
+from catdog.runs import run_folder
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import create_run, new_run_folder, read_config, read_status, runs_folder
 
 __all__ = ["run"]
 
@@ -85,7 +85,7 @@ def test_new_folders_sort_by_time_also_within_a_second(tmp_path, monkeypatch):
     moments = [0, 999_999_999_000, 1_700_000_000_000_001_000, 1_700_000_000_000_020_000, 1_700_000_000_900_000_000]
     moments += [1_700_000_001_000_000_000, 1_799_999_999_000_000_000]
     times = iter(moments)
-    monkeypatch.setattr(runs.time, "time_ns", lambda: next(times))
+    monkeypatch.setattr(run_folder.time, "time_ns", lambda: next(times))
     folders = [new_run_folder() for _ in moments]
     assert folders == sorted(set(folders))
     assert folders[3] == tmp_path / "20231114-221320-000020"
@@ -104,7 +104,7 @@ def test_without_a_folder_a_run_goes_where_runs_are_kept(tmp_path, monkeypatch):
 def test_the_settings_are_completed_with_what_was_found(run):
     run.write_config(CONFIG, class_names=["cats", NOT_UNICODE])
     assert read_config(run.folder) == CONFIG
-    assert runs.read_json(run.folder / "config.json")["class_names"] == ["cats", NOT_UNICODE]
+    assert run_folder.read_json(run.folder / "config.json")["class_names"] == ["cats", NOT_UNICODE]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_threads_do_not_mix_their_lines(run):
 def test_frequent_events_grow_with_time_and_the_last_is_never_dropped(run, monkeypatch):
     now, events = 1000.0, []
     run.listen = events.append
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now)
+    monkeypatch.setattr(run_folder.time, "monotonic", lambda: now)
     for step in range(1, 101):
         run.frequent_event("step", last=step in (7, 100), step=step)
         run.frequent_event("progress", last=False, done=step)
@@ -253,7 +253,7 @@ def test_frequent_events_grow_with_time_and_the_last_is_never_dropped(run, monke
 
 
 def test_work_beats_while_it_runs_and_leaves_the_last_state(run, monkeypatch):
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
+    monkeypatch.setattr(run_folder, "HEARTBEAT_SECONDS", 0.005)
     threads = threading.active_count()
     with run.working():
         assert read_status(run.folder)["state"] == "running"
@@ -268,8 +268,8 @@ def test_work_beats_while_it_runs_and_leaves_the_last_state(run, monkeypatch):
 
 
 def test_the_heart_goes_on_after_a_beat_that_could_not_be_written(run, monkeypatch):
-    monkeypatch.setattr(runs, "HEARTBEAT_SECONDS", 0.005)
-    write, full = runs.write_json, threading.Event()
+    monkeypatch.setattr(run_folder, "HEARTBEAT_SECONDS", 0.005)
+    write, full = run_folder.write_json, threading.Event()
 
     def write_json(path: Path, content: dict) -> None:
         if threading.current_thread() is not threading.main_thread() and not full.is_set():
@@ -277,7 +277,7 @@ def test_the_heart_goes_on_after_a_beat_that_could_not_be_written(run, monkeypat
             raise OSError(28, "No space left on device")
         write(path, content)
 
-    monkeypatch.setattr(runs, "write_json", write_json)
+    monkeypatch.setattr(run_folder, "write_json", write_json)
     with run.working():
         assert full.wait(timeout=30)
         heartbeat_of(run)
@@ -368,7 +368,7 @@ def test_a_full_disk_and_a_broken_listener_do_not_hide_why_a_run_failed(run, mon
     @contextmanager
     def full_disk():
         monkeypatch.setattr(Path, "open", fail)
-        monkeypatch.setattr(runs, "write_json", fail)
+        monkeypatch.setattr(run_folder, "write_json", fail)
         yield
 
     sentence = r"^There was no room left to write x \(No space left on device\): make some, and then resume the run\.$"
@@ -381,7 +381,7 @@ def test_a_full_disk_and_a_broken_listener_do_not_hide_why_a_run_failed(run, mon
 
 def test_what_the_pages_stand_on_is_light():
     code = (
-        "import sys, catdog.photos.reading, catdog.photos.photo_sets, catdog.settings, catdog.runs\n"
+        "import sys, catdog.photos.reading, catdog.photos.photo_sets, catdog.settings, catdog.runs.run_folder\n"
         "print(sorted({'tensorflow', 'keras', 'streamlit', 'pandas', 'scipy', 'matplotlib'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

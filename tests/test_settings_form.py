@@ -10,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 from trained import REPOSITORY
 
-from catdog import jobs, trials
 from catdog.__main__ import main
 from catdog.backbone import STARTER_FILE
 from catdog.backbone_files import IMAGENET_PARAMETERS, find_parameters
@@ -18,7 +17,8 @@ from catdog.estimate import Expectation, expected
 from catdog.figures import duration
 from catdog.pages.network_picture import describe, network_picture, say_what_learns
 from catdog.presets import PRESETS
-from catdog.runs import Run, read_config
+from catdog.runs import jobs, trials
+from catdog.runs.run_folder import Run, read_config
 from catdog.settings import FREEZE_DEPTHS
 
 __all__ = ["place"]

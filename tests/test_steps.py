@@ -8,7 +8,7 @@ import numpy as np
 from trained import REPOSITORY, run_python
 
 from catdog import steps
-from catdog.events import read_events
+from catdog.runs.events import read_events
 
 PROGRAM = str(REPOSITORY / "tests" / "two_devices.py")
 

@@ -14,11 +14,11 @@ from trained import run_python, small_config
 from catdog import activations, training
 from catdog.backbone import STARTER_FILE
 from catdog.errors import Failed, Refused, Stopped
-from catdog.events import read_events
 from catdog.files.json_files import read_json
 from catdog.photos.photo_sets import find_photo_set, photos_below
 from catdog.photos.problems import check_photos
-from catdog.runs import create_run, read_status, reopen_run
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import create_run, read_status, reopen_run
 from catdog.settings import STAGES
 from catdog.training import train
 

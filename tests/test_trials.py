@@ -7,9 +7,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 
-from catdog import jobs, trials
 from catdog.charts.trial_charts import rates_chart, shares_chart
-from catdog.runs import TRIALS_FOLDER, create_run
+from catdog.runs import jobs, trials
+from catdog.runs.run_folder import TRIALS_FOLDER, create_run
 from catdog.settings import TrainConfig
 
 __all__ = ["place"]

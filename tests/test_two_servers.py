@@ -14,11 +14,11 @@ import pytest
 from browser import served
 from trained import REPOSITORY, small_config
 
-from catdog import visitors
-from catdog.events import read_events
 from catdog.files.json_files import write_json
-from catdog.runs import Run, create_run, read_status, read_statuses, working_lock
-from catdog.visitors import owner_with
+from catdog.runs import visitors
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import Run, create_run, read_status, read_statuses, working_lock
+from catdog.runs.visitors import owner_with
 
 # The benchmarks' way to visit a page without a browser.
 sys.path.append(str(REPOSITORY / "benchmarks"))

@@ -9,12 +9,12 @@ import pytest
 from filelock import FileLock
 from test_pages import place
 
-from catdog import jobs, trials, visitors
 from catdog.files.folders import REMOVED, models_folder, remove_folder, uploads_folder
-from catdog.owners import VISITORS_FOLDER, note_visit, visit_file
-from catdog.runs import WAITING, Run, create_run, runs_folder
+from catdog.runs import jobs, trials, visitors
+from catdog.runs.owners import VISITORS_FOLDER, note_visit, visit_file
+from catdog.runs.run_folder import WAITING, Run, create_run, runs_folder
+from catdog.runs.visitors import forget, is_token, new_token, owner_with, sweep
 from catdog.settings import TrainConfig
-from catdog.visitors import forget, is_token, new_token, owner_with, sweep
 
 __all__ = ["place"]
 

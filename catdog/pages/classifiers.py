@@ -6,19 +6,19 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from catdog import jobs
 from catdog.bundled_files import DESCRIPTION_FILE
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.files.json_files import found_in, read_json
 from catdog.memory import share_one_heap
-from catdog.owners import is_own
 from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
 from catdog.results import answered_above, read_predictions
-from catdog.runs import INFO_FILE, KERAS_FILE, runs_folder
+from catdog.runs import jobs
+from catdog.runs.owners import is_own
+from catdog.runs.run_folder import INFO_FILE, KERAS_FILE, runs_folder
 from catdog.settings import BUNDLED
 
 LINK = "run"  # what a classifier is called by in the page's address

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from catdog import jobs, trials
 from catdog.errors import CatdogError
 from catdog.estimate import TASK, Expectation, expected, find_estimate
 from catdog.figures import duration, gigabytes
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
+from catdog.runs import jobs, trials
 from catdog.settings import TrainConfig
 
 POLL_SECONDS = 1.0

@@ -5,13 +5,13 @@ import time
 
 import streamlit as st
 
-from catdog import visitors
 from catdog.figures import counted
 from catdog.memory import give_memory_back
 from catdog.pages import visitor
 from catdog.pages.classifiers import load_once, source_of
 from catdog.pages.photo_problems import remembered
 from catdog.public_mode import limits
+from catdog.runs import visitors
 
 SWEEP_SECONDS, TRIM_SECONDS = 300.0, 20.0
 

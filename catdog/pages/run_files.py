@@ -4,11 +4,11 @@ from tempfile import TemporaryFile
 
 import streamlit as st
 
-from catdog import jobs
 from catdog.errors import CatdogError
 from catdog.packed_runs import ENDING, WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.pages.words import name_of, plain
 from catdog.public_mode import is_public
+from catdog.runs import jobs
 
 MOST_MEGABYTES = 400  # a ResNet-50 has 95, and what else there is of a run seldom 20
 

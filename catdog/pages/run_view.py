@@ -6,12 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog import jobs
 from catdog.charts.advice import read_curves
 from catdog.charts.curves import learning_curves
 from catdog.charts.run_charts import learning_chart
 from catdog.charts.sparklines import sparkline
-from catdog.course import Course
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
 from catdog.files.json_files import found_in, read_json
@@ -21,7 +19,9 @@ from catdog.pages.result_view import show_result
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
 from catdog.public_mode import is_public
-from catdog.runs import H5_FILE, KERAS_FILE, read_config
+from catdog.runs import jobs
+from catdog.runs.course import Course
+from catdog.runs.run_folder import H5_FILE, KERAS_FILE, read_config
 
 POLL_SECONDS = 1.0
 METRIC_WIDTH = 130  # pixels: four beside each other on a desk, two on a phone

@@ -7,11 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from catdog import jobs
 from catdog.charts.curves import learning_curves
 from catdog.charts.run_charts import comparison_chart
 from catdog.errors import CatdogError
-from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.files.csv_files import disarmed
 from catdog.pages.run_files import add_run, offer_file
@@ -19,7 +17,9 @@ from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
 from catdog.plain_text import one_line
-from catdog.runs import read_config
+from catdog.runs import jobs
+from catdog.runs.events import read_events
+from catdog.runs.run_folder import read_config
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, TrainConfig
 
 MOST_COMPARED = 6  # as many as there are colours

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from catdog import jobs
 from catdog.errors import CatdogError
 from catdog.pages import corrections
 from catdog.pages.choose_photos import choose_photos, folder_version
@@ -13,6 +12,7 @@ from catdog.pages.settings_form import choose_preset, learning_settings, more_se
 from catdog.pages.trial_view import show_trials
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
+from catdog.runs import jobs
 from catdog.settings import SETTINGS, TrainConfig
 
 

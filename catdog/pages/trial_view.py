@@ -5,16 +5,16 @@ from typing import Any
 
 import streamlit as st
 
-from catdog import jobs, trials
 from catdog.charts.trial_charts import rates_chart, shares_chart
 from catdog.errors import CatdogError
-from catdog.events import read_events
 from catdog.figures import decimal
 from catdog.files.json_files import found_in
 from catdog.pages.settings_form import fill_form
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
-from catdog.progress import PHASE_WORDS
+from catdog.runs import jobs, trials
+from catdog.runs.events import read_events
+from catdog.runs.progress import PHASE_WORDS
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
 
 POLL_SECONDS = 1.0

@@ -12,13 +12,13 @@ import streamlit as st
 from catdog.errors import CatdogError, Refused
 from catdog.figures import counted
 from catdog.files.folders import entries_of, remove_unfinished, uploads_folder
-from catdog.owners import note_visit
 from catdog.pages.visitor import owner
 from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import ENDINGS
 from catdog.public_mode import is_public, limits
-from catdog.runs import runs_folder
+from catdog.runs.owners import note_visit
+from catdog.runs.run_folder import runs_folder
 
 LAYOUT_WORDS = "`train/cats`, `train/dogs`, `validation/cats`, `validation/dogs`, or just `cats` and `dogs`"
 TOKEN_BYTES = 3  # before an upload's name, so that nobody guesses another's folder

@@ -4,9 +4,9 @@ import json
 
 import streamlit as st
 
-from catdog import visitors
 from catdog.pages.words import plain
 from catdog.public_mode import is_public, limits
+from catdog.runs import visitors
 
 TOKEN = "visitor_token"  # in the session's state
 # Options of Streamlit's that keep strangers apart, and how each must stand.

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from catdog import jobs
 from catdog.plain_text import one_line
+from catdog.runs import jobs
 
 # What becomes a link, an icon or another sign once Markdown is done, so that no backslash keeps it as it is.
 AFTER_MARKDOWN = re.compile(

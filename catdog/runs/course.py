@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from catdog.charts.curves import Curves, thinned
-from catdog.events import read_events
 from catdog.files.json_files import NUMBER, found_in
-from catdog.progress import PHASE_WORDS
-from catdog.runs import WAITING
+from catdog.runs.events import read_events
+from catdog.runs.progress import PHASE_WORDS
+from catdog.runs.run_folder import WAITING
 from catdog.settings import TrainConfig
 
 RECENT_SECONDS = 10.0  # what a figure of speed looks back on

@@ -10,12 +10,12 @@ from contextlib import suppress
 
 from filelock import FileLock, Timeout
 
-from catdog import jobs
 from catdog.files.folders import entries_of, models_folder, remove_folder, remove_leftovers, uploads_folder
-from catdog.owners import TURN_ENDING, VISITORS_FOLDER, last_time, owner_of, visit_file
 from catdog.public_mode import limits
-from catdog.runs import runs_folder
-from catdog.trials import trials_folder
+from catdog.runs import jobs
+from catdog.runs.owners import TURN_ENDING, VISITORS_FOLDER, last_time, owner_of, visit_file
+from catdog.runs.run_folder import runs_folder
+from catdog.runs.trials import trials_folder
 
 TOKEN_BYTES = 32
 TOKEN = re.compile(r"[\w-]{43}", re.ASCII)  # what so many bytes are written as

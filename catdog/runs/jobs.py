@@ -10,16 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from catdog.admission import admitted, require_startable
 from catdog.errors import Failed, Refused
 from catdog.files.folders import remove_folder, remove_leftovers
 from catdog.files.json_files import found_in, read_json, write_json
 from catdog.memory import SPARING
-from catdog.owners import is_own, owner_of
 from catdog.places import PACKAGE
 from catdog.plain_text import one_line
 from catdog.public_mode import is_public
-from catdog.runs import (
+from catdog.runs.admission import admitted, require_startable
+from catdog.runs.owners import is_own, owner_of
+from catdog.runs.run_folder import (
     ACTIVE_STATES,
     KERAS_FILE,
     create_run,

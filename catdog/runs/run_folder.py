@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from catdog.errors import CatdogError, Failed, Refused, Stopped, ran_out_of_memory
 from catdog.files.json_files import NUMBER, TEXT, found_in, read_json, write_json
 from catdog.files.whole_files import remove_drafts
-from catdog.owners import fair_order, note_turn, owner_of, write_owner
+from catdog.runs.owners import fair_order, note_turn, owner_of, write_owner
 from catdog.settings import TrainConfig
 
 FORMAT = 1

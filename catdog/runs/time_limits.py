@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from catdog.figures import duration
 from catdog.public_mode import limits
-from catdog.runs import Run
+from catdog.runs.run_folder import Run
 
 # What a run that doesn't heed the end of its time is given to write down what it has.
 GRACE_SECONDS = 120.0

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from catdog import jobs
-from catdog.admission import admitted, require_startable
 from catdog.errors import CatdogError
 from catdog.files.json_files import found_in, read_json
-from catdog.runs import TRIALS_FOLDER, Run, create_run, new_run_folder, read_config, runs_folder
+from catdog.runs import jobs
+from catdog.runs.admission import admitted, require_startable
+from catdog.runs.run_folder import TRIALS_FOLDER, Run, create_run, new_run_folder, read_config, runs_folder
 from catdog.settings import SETTINGS, TrainConfig
 
 QUESTIONS = {

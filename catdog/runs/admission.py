@@ -9,10 +9,10 @@ from filelock import FileLock
 
 from catdog.errors import Failed, Refused
 from catdog.files.folders import may_see_photos
-from catdog.owners import VISITORS_FOLDER, note_visit, owner_of
 from catdog.photos.photo_sets import find_photo_set
 from catdog.public_mode import NO_FOLDERS, limits, require_few_photos, require_within
-from catdog.runs import ACTIVE_STATES, TRIALS_FOLDER, read_statuses, runs_folder
+from catdog.runs.owners import VISITORS_FOLDER, note_visit, owner_of
+from catdog.runs.run_folder import ACTIVE_STATES, TRIALS_FOLDER, read_statuses, runs_folder
 from catdog.settings import TrainConfig
 
 SPARE_BYTES = 2_000_000_000  # of the disk, below which nothing is begun
