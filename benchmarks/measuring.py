@@ -51,7 +51,7 @@ def backbone_file(name: str) -> Path:
     """The file of a backbone that is named as the command line names it, downloaded where it has to be."""
     if name not in ("starter", "imagenet"):
         return Path(name).resolve()
-    from catdog.backbone import STARTER_FILE, fetch_imagenet
+    from catdog.network.backbone import STARTER_FILE, fetch_imagenet
 
     return STARTER_FILE if name == "starter" else fetch_imagenet()
 
@@ -177,7 +177,7 @@ def describe_machine() -> dict[str, Any]:
         "processor": processor_field("model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        # The same flags that catdog.arithmetic looks for, without its TensorFlow.
+        # The same flags that catdog.network.arithmetic looks for, without its TensorFlow.
         "bfloat16": bool({"avx512_bf16", "amx_bf16"} & set(processor_field("flags").split())),
         "load_average": round(os.getloadavg()[0], 2),
         "versions": versions,

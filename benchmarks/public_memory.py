@@ -153,7 +153,7 @@ def main() -> None:
         kept = backbone_file(arguments.backbone)
         os.environ |= {"CATDOG_RUNS": str(folder / "runs"), "CATDOG_CACHE": str(folder / "cache")}
         os.environ |= {"CATDOG_PUBLIC": "1", "CATDOG_PUBLIC_SECONDS": str(LONGEST_TRAINING_SECONDS)}
-        from catdog.backbone_files import imagenet_file
+        from catdog.network.backbone_files import imagenet_file
         from catdog.photos.drawings import draw_photo_set
 
         if backbone == "imagenet":

@@ -55,8 +55,8 @@ def prepare(arguments: Namespace) -> Setup:
     """Load the network and read the photos."""
     import keras
 
-    from catdog.backbone import load_backbone
     from catdog.classifier import Classifier, build_classifier
+    from catdog.network.backbone import load_backbone
     from catdog.photos.photo_sets import find_photo_set
     from catdog.photos.reading import read_ahead
 
@@ -80,7 +80,7 @@ def prepare(arguments: Namespace) -> Setup:
 
 def batches_of(pixels: np.ndarray) -> list[np.ndarray]:
     """The photos in the batches in which they go through the network."""
-    from catdog.activations import NETWORK_BATCH
+    from catdog.network.activations import NETWORK_BATCH
 
     return [pixels[start : start + NETWORK_BATCH] for start in range(0, len(pixels), NETWORK_BATCH)]
 
@@ -104,7 +104,7 @@ def matrix_product(size: int, dtype: str) -> Callable[[], None]:
 
 def measure_trunk(setup: Setup, dtype: str) -> tuple[list[list[str]], dict[str, float]]:
     """The trunk on one full batch in memory against the rate at which this machine multiplies matrices."""
-    from catdog.activations import NETWORK_BATCH, compiled
+    from catdog.network.activations import NETWORK_BATCH, compiled
 
     batch = batches_of(setup.pixels)[0]
     if len(batch) < NETWORK_BATCH:
@@ -135,7 +135,7 @@ def measure_trunk(setup: Setup, dtype: str) -> tuple[list[list[str]], dict[str, 
 
 def measure_files(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
     """Decoding alone, the trunk alone on the same photos in memory, and extraction from their files."""
-    from catdog.activations import Extraction
+    from catdog.network.activations import Extraction
     from catdog.photos.reading import digest_files, read_ahead
 
     paths = [photo.path for photo in setup.photos]
@@ -228,7 +228,7 @@ def measure_openvino(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
         return [[name, "not installed", "", ""]], {}
     import openvino
 
-    from catdog.activations import compiled
+    from catdog.network.activations import compiled
 
     batch = batches_of(setup.pixels)[0]
     as_float = batch.astype(np.float32)
@@ -249,7 +249,7 @@ def measure_openvino(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
 
 def measure_bfloat16(setup: Setup) -> tuple[list[list[str]], dict[str, float]]:
     """The trunk and the matrix product once more in bfloat16, where the processor has it."""
-    from catdog.arithmetic import bfloat16_switched_on, processor_has_bfloat16
+    from catdog.network.arithmetic import bfloat16_switched_on, processor_has_bfloat16
 
     if not processor_has_bfloat16():
         return [["trunk alone, bfloat16", "not on this processor", "", ""]], {}

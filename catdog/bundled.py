@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from catdog.backbone import STARTER_FILE, load_backbone_file
 from catdog.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
 from catdog.classifier import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.files.json_files import read_json, write_json
+from catdog.network.backbone import STARTER_FILE, load_backbone_file
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
 from catdog.photos.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions

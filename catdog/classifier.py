@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
-from catdog.activations import NETWORK_BATCH, compiled
 from catdog.errors import Failed, Refused, ran_out_of_memory
 from catdog.files.json_files import read_json
 from catdog.files.storage import Place
 from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
 from catdog.model_trial import look_through
+from catdog.network.activations import NETWORK_BATCH, compiled
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.plain_text import one_line

@@ -12,7 +12,7 @@ import tensorflow as tf
 from catdog.bundled_files import NOTICE_FILE
 from catdog.classifier import RESIZE, Classifier, save_h5, save_keras
 from catdog.files.json_files import write_json
-from catdog.folded import fold
+from catdog.network.folded import fold
 from catdog.runs.run_folder import INFO_FILE
 from catdog.settings import BUNDLED
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
-from catdog.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
 from catdog.files.storage import Place
+from catdog.network.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import digest_files
 from catdog.ray_engine import Share, cluster, each_part

@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.activations import Source, in_batches
 from catdog.errors import Failed, Stopped
 from catdog.files.array_files import read_arrays, write_arrays
 from catdog.measures import accuracy, cross_entropy
+from catdog.network.activations import Source, in_batches
+from catdog.network.steps import compiled_prediction, compiled_step
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import Run
-from catdog.steps import compiled_prediction, compiled_step
 
 PHASES = ("head", "fine-tune")
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from catdog.classifier import Classifier
 from catdog.errors import Refused
-from catdog.folded import Convolution, fold_layers, read_graph
+from catdog.network.folded import Convolution, fold_layers, read_graph
 from catdog.runs.run_folder import INFO_FILE
 
 # Old enough for every runtime of the last years (ONNX Runtime from 1.12 on), new enough for all that is written here.

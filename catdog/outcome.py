@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from catdog import measures
-from catdog.activations import Extracted, Source
 from catdog.calibration import calibrate, rescale
 from catdog.classifier import Classifier, describe_classifier, save_h5, save_keras, scale_logits
 from catdog.errors import CatdogError
@@ -14,6 +13,7 @@ from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
 from catdog.html_report import write_html
 from catdog.learning import Learning
+from catdog.network.activations import Extracted, Source
 from catdog.photos.photo_sets import LeftOut, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup
 from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE

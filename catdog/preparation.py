@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
-from catdog.backbone import Backbone, load_backbone
 from catdog.classifier import build_classifier
 from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
 from catdog.files.json_files import found_in, read_json
+from catdog.network.backbone import Backbone, load_backbone
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.look_alikes import find_look_alikes
 from catdog.photos.photo_sets import PhotoSet, find_photo_set, keep_together

@@ -43,7 +43,7 @@ class NetworkWorker:
         use_processors(cpus)
         import keras
 
-        from catdog.activations import compiled
+        from catdog.network.activations import compiled
 
         self.image_size, self.arithmetic, self.views = image_size, arithmetic, views
         self.types = [np.dtype(name).type for name in types]
@@ -54,7 +54,7 @@ class NetworkWorker:
 
     def __call__(self, part: dict[str, Any]) -> dict[str, Any]:
         """Each photo's digest and reason (empty where it was read), and for each view the kept outputs' bytes."""
-        from catdog.activations import run_photos
+        from catdog.network.activations import run_photos
 
         photos = [Photo(place, 0) for place in places_of(part)]
         known = [()] * self.views

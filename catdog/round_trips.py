@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.activations import NETWORK_BATCH
 from catdog.classifier import Classifier
 from catdog.errors import Failed
+from catdog.network.activations import NETWORK_BATCH
 from catdog.photos.drawings import Scene, draw_animal
 from catdog.photos.reading import read_ahead
 from catdog.results import read_predictions

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from catdog.activations import ComputedActivations, Extracted, Extraction, KeptActivations, PhotoPixels
-from catdog.backbone import Backbone, digest_weights, published_network
-from catdog.backbone_files import imagenet_file
 from catdog.classifier import Classifier, build_classifier
 from catdog.engines import LocalEngine
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos
 from catdog.files.shelves import shelves_folder
 from catdog.learning import Learning
+from catdog.network.activations import ComputedActivations, Extracted, Extraction, KeptActivations, PhotoPixels
+from catdog.network.backbone import Backbone, digest_weights, published_network
+from catdog.network.backbone_files import imagenet_file
 from catdog.outcome import evaluate, find_wrong_labels, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import find_photo_set, labels_of

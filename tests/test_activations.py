@@ -9,10 +9,10 @@ from keras import layers
 from pictures import draw_noise, draw_photos, encoded, place
 from trained import small_config
 
-from catdog import activations
-from catdog.activations import ComputedActivations, Extraction
 from catdog.errors import Failed, Stopped
 from catdog.files.shelves import clear_shelves, list_shelves, shelves_folder
+from catdog.network import activations
+from catdog.network.activations import ComputedActivations, Extraction
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import digest_files, read_photo
 from catdog.runs.events import read_events

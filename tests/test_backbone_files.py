@@ -4,10 +4,10 @@ import keras
 import pytest
 from trained import REPOSITORY, run_python
 
-from catdog import backbone_files
-from catdog.backbone import STARTER_FILE, load_backbone_file, set_trainable
-from catdog.backbone_files import IMAGENET_PARAMETERS, Parameters, find_parameters, frozen_stages
 from catdog.classifier import build_classifier
+from catdog.network import backbone_files
+from catdog.network.backbone import STARTER_FILE, load_backbone_file, set_trainable
+from catdog.network.backbone_files import IMAGENET_PARAMETERS, Parameters, find_parameters, frozen_stages
 from catdog.settings import FREEZE_DEPTHS
 
 
@@ -82,7 +82,7 @@ def test_a_changed_file_is_counted_anew(tmp_path):
 
 def test_counting_brings_no_tensorflow():
     code = (
-        "import sys; from catdog.backbone_files import find_parameters; find_parameters('starter'); "
+        "import sys; from catdog.network.backbone_files import find_parameters; find_parameters('starter'); "
         "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     )
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False False"

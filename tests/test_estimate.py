@@ -6,10 +6,10 @@ from trained import REPOSITORY, one_json_object, run_python, small_config
 
 from catdog import small_run
 from catdog.__main__ import main
-from catdog.backbone_files import imagenet_file
 from catdog.errors import Refused, Stopped
 from catdog.estimate import expected
 from catdog.files.shelves import RECORD
+from catdog.network.backbone_files import imagenet_file
 from catdog.settings import TrainConfig
 from catdog.small_run import NOT_DOWNLOADED, anonymous_bytes, measure, pace, phase_seconds
 

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from catdog.activations import compiled
-from catdog.backbone import load_backbone, set_trainable, stage_ends
 from catdog.classifier import build_classifier
-from catdog.folded import fold, fold_layers, read_graph
+from catdog.network.activations import compiled
+from catdog.network.backbone import load_backbone, set_trainable, stage_ends
+from catdog.network.folded import fold, fold_layers, read_graph
 
 
 def randomize(network: keras.Model, seed: int = 0) -> None:

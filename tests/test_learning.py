@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from catdog.activations import KeptActivations
 from catdog.errors import Stopped
 from catdog.files.array_files import read_arrays, write_arrays
 from catdog.learning import Best, Diverged, Learning, Phase
+from catdog.network.activations import KeptActivations
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import FREQUENT_EVENT_SECONDS, create_run
 from catdog.settings import TrainConfig

@@ -8,9 +8,9 @@ import pytest
 from made_models import layer_of, small_network
 
 from catdog import network_plans
-from catdog.backbone import published_network
 from catdog.classifier import build_classifier
 from catdog.layer_costs import Unfit
+from catdog.network.backbone import published_network
 from catdog.network_plans import check_plan
 
 

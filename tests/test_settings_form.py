@@ -11,10 +11,10 @@ from test_pages import button, open_page, place, texts
 from trained import REPOSITORY
 
 from catdog.__main__ import main
-from catdog.backbone import STARTER_FILE
-from catdog.backbone_files import IMAGENET_PARAMETERS, find_parameters
 from catdog.estimate import Expectation, expected
 from catdog.figures import duration
+from catdog.network.backbone import STARTER_FILE
+from catdog.network.backbone_files import IMAGENET_PARAMETERS, find_parameters
 from catdog.pages.network_picture import describe, network_picture, say_what_learns
 from catdog.presets import PRESETS
 from catdog.runs import jobs, trials

@@ -7,10 +7,17 @@ import pytest
 import tensorflow as tf
 from pictures import draw_photos
 
-from catdog import activations
-from catdog.activations import ComputedActivations, KeptActivations, PhotoPixels, Source, in_batches, read_batches
-from catdog.arithmetic import SWITCH
 from catdog.errors import Failed
+from catdog.network import activations
+from catdog.network.activations import (
+    ComputedActivations,
+    KeptActivations,
+    PhotoPixels,
+    Source,
+    in_batches,
+    read_batches,
+)
+from catdog.network.arithmetic import SWITCH
 from catdog.photos.reading import read_photo
 
 

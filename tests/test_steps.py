@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from trained import REPOSITORY, run_python
 
-from catdog import steps
+from catdog.network import steps
 from catdog.runs.events import read_events
 
 PROGRAM = str(REPOSITORY / "tests" / "two_devices.py")

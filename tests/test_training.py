@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from trained import run_python, small_config
 
-from catdog import activations, training
-from catdog.backbone import STARTER_FILE
+from catdog import training
 from catdog.errors import Failed, Refused, Stopped
 from catdog.files.json_files import read_json
+from catdog.network import activations
+from catdog.network.backbone import STARTER_FILE
 from catdog.photos.photo_sets import find_photo_set, photos_below
 from catdog.photos.problems import check_photos
 from catdog.runs.events import read_events

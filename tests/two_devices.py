@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog import steps
+from catdog.network import steps
 
 DEVICES = ["CPU:0", "CPU:1"]
 

@@ -5,8 +5,8 @@ Inline SVG that follows the theme, WIDTH wide, about what a phone shows one to o
 
 from html import escape
 
-from catdog.backbone_files import Parameters
 from catdog.figures import magnitude
+from catdog.network.backbone_files import Parameters
 from catdog.pages.diagrams import COLOURS, FROZEN, LEARNING, LEGEND, WIDTH
 from catdog.settings import STAGES
 

@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.arithmetic import ARITHMETICS, choose_arithmetic, switched_to
 from catdog.errors import Failed, Stopped
 from catdog.files.shelves import Shelf, open_shelf
-from catdog.folded import fold
+from catdog.network.arithmetic import ARITHMETICS, choose_arithmetic, switched_to
+from catdog.network.folded import fold
 from catdog.photos.photo_sets import LeftOut, Photo
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.public_mode import is_public

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from catdog.folded import fold
+from catdog.network.folded import fold
 
 
 def strategy_of_devices() -> tf.distribute.Strategy:

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from filelock import FileLock, Timeout
 
-from catdog.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
 from catdog.errors import Failed, Refused, Stopped, ran_out_of_memory
 from catdog.files.downloads import fetch
 from catdog.files.whole_files import draft_of
+from catdog.network.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
 from catdog.settings import STAGES, check_backbone_name
 
 # Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].

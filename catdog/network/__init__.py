@@ -1,0 +1,1 @@
+"""The network: its files and stages, what its frozen part puts out, and the steps in which the rest learns."""
