@@ -20,7 +20,7 @@ from catdog.files.json_files import read_json
 from catdog.files.storage import Place
 from catdog.files.whole_files import draft_of
 from catdog.heatmaps import difference_maps
-from catdog.model_trial import look_through
+from catdog.inspection.model_trial import look_through
 from catdog.network.activations import NETWORK_BATCH, compiled
 from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos.reading import ReadPhoto, read_ahead

@@ -21,8 +21,8 @@ from catdog.files.folders import require_empty, require_replaceable
 from catdog.files.json_files import TEXT, found_in, read_json, write_json
 from catdog.files.storage import is_address
 from catdog.files.whole_files import draft_of
-from catdog.model_files import MAX_BYTES
-from catdog.model_trial import try_model
+from catdog.inspection.model_files import MAX_BYTES
+from catdog.inspection.model_trial import try_model
 from catdog.novelty import REFERENCE_FILE
 from catdog.photos.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.plain_text import one_line

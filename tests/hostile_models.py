@@ -25,7 +25,7 @@ from made_models import (
 from reliability import Case, try_all
 
 from catdog.errors import Refused
-from catdog.model_files import MAX_BYTES, check_model_file
+from catdog.inspection.model_files import MAX_BYTES, check_model_file
 
 Writer = Callable[[dict[str, Path], Path], object]
 SMALL = 64  # MiB

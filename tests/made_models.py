@@ -14,7 +14,7 @@ import pytest
 
 from catdog.classifier import build_classifier, describe_classifier, save_h5, save_keras
 from catdog.errors import Refused
-from catdog.model_files import check_model_file
+from catdog.inspection.model_files import check_model_file
 
 PLAN, WEIGHTS = "config.json", "model.weights.h5"
 PLAN_ATTRIBUTE = "model_config"

@@ -27,7 +27,7 @@ from made_models import (
     write_members,
 )
 
-from catdog.model_files import PLAN_BYTES, check_model_file
+from catdog.inspection.model_files import PLAN_BYTES, check_model_file
 
 __all__ = ["small", "temporary"]
 

@@ -14,7 +14,7 @@ from trained import REPOSITORY, run_python
 from catdog import classifier
 from catdog.classifier import load_classifier, save_keras
 from catdog.errors import Failed, Refused
-from catdog.model_trial import ALLOWANCES, Allowance, look_through, try_model
+from catdog.inspection.model_trial import ALLOWANCES, Allowance, look_through, try_model
 from catdog.photos.drawings import draw_photo_set
 
 __all__ = ["small", "temporary"]
@@ -158,7 +158,7 @@ def test_a_process_gets_little_of_the_environment_and_a_folder_that_goes(tmp_pat
 
 LIMITED = """
 import sys
-from catdog.model_trial import Allowance, limit_process
+from catdog.inspection.model_trial import Allowance, limit_process
 limit_process(Allowance(60, 1, 300_000_000))
 """
 
@@ -208,12 +208,10 @@ def test_the_command_line_refuses_a_hostile_file_in_a_sentence(tmp_path):
 
 
 def test_the_process_prints_one_object_whatever_else_is_printed(small, tmp_path):
-    done = run_python("-m", "catdog.model_trial", "look", str(small["h5"]), cwd=tmp_path)
+    done = run_python("-m", "catdog.inspection.model_trial", "look", str(small["h5"]), cwd=tmp_path)
     assert json.loads(done.stdout) == {"parameters": 138}
-    done = run_python("-m", "catdog.model_trial", "open", str(small["h5"]), cwd=tmp_path)
+    done = run_python("-m", "catdog.inspection.model_trial", "open", str(small["h5"]), cwd=tmp_path)
     assert json.loads(done.stdout)["class_names"] == ["cats", "dogs"]
-    code = (
-        "import sys; from catdog.model_trial import main; main('look', sys.argv[1]); print('tensorflow' in sys.modules)"
-    )
+    code = "import sys; from catdog.inspection.model_trial import main; main('look', sys.argv[1]); print('tensorflow' in sys.modules)"
     done = run_python("-c", code, str(small["keras"]), cwd=REPOSITORY)
     assert json.loads(done.stdout.splitlines()[0]) == {"parameters": 138}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from made_models import refused, small, temporary, unwritten_array, with_weights
 
-from catdog import model_files
-from catdog.layer_costs import Unfit
-from catdog.model_files import check_objects
+from catdog.inspection import model_files
+from catdog.inspection.layer_costs import Unfit
+from catdog.inspection.model_files import check_objects
 
 __all__ = ["small", "temporary"]
 

@@ -7,11 +7,11 @@ import keras
 import pytest
 from made_models import layer_of, small_network
 
-from catdog import network_plans
 from catdog.classifier import build_classifier
-from catdog.layer_costs import Unfit
+from catdog.inspection import network_plans
+from catdog.inspection.layer_costs import Unfit
+from catdog.inspection.network_plans import check_plan
 from catdog.network.backbone import published_network
-from catdog.network_plans import check_plan
 
 
 def plan_of(model: keras.Model) -> dict:

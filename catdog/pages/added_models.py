@@ -12,8 +12,8 @@ import streamlit as st
 
 from catdog.errors import CatdogError, Failed, Refused
 from catdog.files.folders import models_folder
-from catdog.model_files import MAX_BYTES
-from catdog.model_trial import try_model
+from catdog.inspection.model_files import MAX_BYTES
+from catdog.inspection.model_trial import try_model
 from catdog.pages.words import plain
 from catdog.public_mode import is_public
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from catdog.layer_costs import LAYERS, LayerSettings, Made, Shape, Unfit, is_object, is_whole, shown
+from catdog.inspection.layer_costs import LAYERS, LayerSettings, Made, Shape, Unfit, is_object, is_whole, shown
 from catdog.settings import SETTINGS
 
 # A classifier on ResNet-152 has 520 layers and 58 million numbers; for one photo of 512 pixels it takes 59 thousand

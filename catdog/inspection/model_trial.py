@@ -1,6 +1,6 @@
 """A classifier's file from elsewhere, opened for the first time in a process of its own that may spend little.
 
-`python -m catdog.model_trial look FILE` looks the file through; `... open FILE` loads it, asks it about one black
+`python -m catdog.inspection.model_trial look FILE` looks the file through; `... open FILE` loads it, asks it about one black
 photo, and tells what it is. Each prints one JSON object. `look_through` and `try_model` start these processes and
 judge what came of them. Even to look into an HDF5 file takes a process: there are damaged ones whose reading
 never ends.
@@ -8,7 +8,7 @@ never ends.
 The processes are limited in time, memory and the size of what they write, where the system knows such limits; their
 own files go into a folder that goes with them, and of the environment they get what they need. They still run as the
 same user, who can read files and reach the network: `load_model` is no sandbox, and neither is this. What keeps code
-out is that `catdog.model_files` lets through nothing but plain layers of Keras.
+out is that `catdog.inspection.model_files` lets through nothing but plain layers of Keras.
 """
 
 import json
@@ -26,7 +26,7 @@ from typing import Any
 
 from catdog.errors import CatdogError, Failed, Refused
 from catdog.files.json_files import found_in
-from catdog.model_files import MAX_BYTES, check_model_file
+from catdog.inspection.model_files import MAX_BYTES, check_model_file
 from catdog.places import PACKAGE
 from catdog.settings import SETTINGS
 
@@ -111,7 +111,7 @@ def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
     search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     python = {"PYTHONPATH": search_path, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "catdog.model_trial", task, str(path)],
+        [sys.executable, "-m", "catdog.inspection.model_trial", task, str(path)],
         cwd=folder,
         env={**passed, **homes, **python},
         stdin=subprocess.DEVNULL,
