@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.errors import Refused
 from catdog.exports import FORMATS
 from catdog.results import HTML_FILE
 from catdog.runs.run_folder import H5_FILE
 from catdog.runs.trials import QUESTIONS
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
-from catdog.verdicts import UNSURE_BELOW
 
 # Of a list of photos; that of 100,000 photos takes a tenth. A device such as /dev/zero never ends.
 MAX_LIST_LENGTH = 50_000_000

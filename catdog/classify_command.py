@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from catdog.answer_parts import AnswerParts, cut, describe
-from catdog.answers import answer_of
 from catdog.arguments import require_no_workers
+from catdog.classifier.answers import answer_of
+from catdog.classifier.verdicts import NEITHER, UNSURE
 from catdog.errors import Refused
 from catdog.files.csv_files import answers_writer
 from catdog.files.folders import require_replaceable
@@ -24,10 +25,9 @@ from catdog.photos.reading import is_photo_name
 from catdog.plain_text import say
 from catdog.runs.progress import progress_on
 from catdog.side_commands import print_json
-from catdog.verdicts import NEITHER, UNSURE
 
 if TYPE_CHECKING:
-    from catdog.classifier import Classifier, Prediction
+    from catdog.classifier.prediction import Classifier, Prediction
 
 PARTS_ENDING = ".parts"  # of the folder beside a CSV file, where its parts are until it is whole
 
@@ -73,7 +73,7 @@ def require_fitting(arguments: argparse.Namespace) -> None:
 
 def load_noted(model: str, console: TextIO) -> "Classifier":
     """The classifier of that name; what is wrong with the files beside it is told."""
-    from catdog.classifier import load_classifier
+    from catdog.classifier.prediction import load_classifier
 
     classifier = load_classifier(model)
     if classifier.note:
@@ -83,7 +83,7 @@ def load_noted(model: str, console: TextIO) -> "Classifier":
 
 def classify_on_ray(arguments: argparse.Namespace, paths: list[str], console: TextIO) -> int:
     """Classify photos on a Ray cluster, part by part, into one CSV file or a folder of Parquet files."""
-    from catdog.classifier_files import digest_of, files_of
+    from catdog.classifier.classifier_files import digest_of, files_of
     from catdog.ray_engine import cluster, each_part
 
     if arguments.csv:

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.bundled_files import NOTICE_FILE
-from catdog.classifier import RESIZE, Classifier, save_h5, save_keras
+from catdog.classifier.bundled_files import NOTICE_FILE
+from catdog.classifier.prediction import RESIZE, Classifier, save_h5, save_keras
 from catdog.files.json_files import write_json
 from catdog.network.folded import fold
 from catdog.runs.run_folder import INFO_FILE

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catdog.classifier.novelty import MOST_PASSED_AGAIN
 from catdog.errors import CatdogError, Failed
 from catdog.figures import duration, gigabytes
 from catdog.files.json_files import write_json
 from catdog.files.shelves import RECORD, size_of
-from catdog.novelty import MOST_PASSED_AGAIN
 from catdog.runs import jobs, trials
 from catdog.runs.run_folder import Run, read_config
 from catdog.settings import OF_THE_PHOTOS, TrainConfig

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from catdog import measures
-from catdog.classifier import Classifier
+from catdog.classifier.heatmaps import difference_maps
+from catdog.classifier.prediction import Classifier
 from catdog.files.csv_files import row_writer
 from catdog.files.whole_files import draft_of
-from catdog.heatmaps import difference_maps
 from catdog.measures import by_class, confusion, cross_entropy, interval
 from catdog.photos.photo_sets import LeftOut, Photo, labels_of
 from catdog.photos.reading import read_ahead

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.bundled_files import DESCRIPTION_FILE
+from catdog.classifier.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
 from catdog.files.folders import cache_folder

@@ -16,6 +16,7 @@ from catdog.charts.chart_svg import draw_svg
 from catdog.charts.curves import learning_curves
 from catdog.charts.result_charts import answered_chart, histogram_chart, reliability_chart
 from catdog.charts.run_charts import class_colours, learning_chart
+from catdog.classifier.heatmaps import draw_map
 from catdog.errors import Refused
 from catdog.figures import counted, decimal, percent, short_loss
 from catdog.files.folders import require_replaceable
@@ -23,7 +24,6 @@ from catdog.files.json_files import found_in, read_json
 from catdog.files.storage import Place, as_place, is_address
 from catdog.files.whole_files import draft_of
 from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
-from catdog.heatmaps import draw_map
 from catdog.photos.reading import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
 from catdog.results import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs.events import read_events

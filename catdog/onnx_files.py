@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from catdog.classifier import Classifier
+from catdog.classifier.prediction import Classifier
 from catdog.errors import Refused
 from catdog.network.folded import Convolution, fold_layers, read_graph
 from catdog.runs.run_folder import INFO_FILE

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from catdog.classifier.novelty import REFERENCE_FILE
 from catdog.errors import CatdogError, Failed, Refused
 from catdog.files.array_files import pack_arrays, read_arrays
 from catdog.files.csv_files import row_writer
@@ -23,7 +24,6 @@ from catdog.files.storage import is_address
 from catdog.files.whole_files import draft_of
 from catdog.inspection.model_files import MAX_BYTES
 from catdog.inspection.model_trial import try_model
-from catdog.novelty import REFERENCE_FILE
 from catdog.photos.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.plain_text import one_line
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report

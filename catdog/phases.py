@@ -4,12 +4,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from catdog.classifier.novelty import (
+    MOST_PASSED_AGAIN,
+    MOST_PHOTOS,
+    NEIGHBOURS,
+    Reference,
+    spread_evenly,
+    unit,
+    with_limit,
+)
 from catdog.learning import Learning, Phase
 from catdog.network.activations import NETWORK_BATCH, Extracted, PhotoPixels, Source, in_batches
 from catdog.network.backbone import set_trainable, stage_ends
 from catdog.network.folded import fold
 from catdog.network.steps import on_devices, strategy_of_devices
-from catdog.novelty import MOST_PASSED_AGAIN, MOST_PHOTOS, NEIGHBOURS, Reference, spread_evenly, unit, with_limit
 from catdog.photos.photo_sets import labels_of
 from catdog.preparation import Setup
 

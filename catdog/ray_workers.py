@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from catdog.answers import answer_of
+from catdog.classifier.answers import answer_of
 from catdog.files.storage import Place, as_place
 from catdog.memory import share_one_heap
 from catdog.photos.photo_sets import Photo
@@ -74,7 +74,7 @@ class AnswerWorker:
 
     def __init__(self, files: Mapping[str, bytes], unsure_below: float, cpus: int):
         use_processors(cpus)
-        from catdog.classifier import load_classifier
+        from catdog.classifier.prediction import load_classifier
 
         self.unsure_below = unsure_below
         with TemporaryDirectory(prefix="catdog-") as folder:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from catdog.classifier import Classifier
+from catdog.classifier.prediction import Classifier
 from catdog.errors import Failed
 from catdog.network.activations import NETWORK_BATCH
 from catdog.photos.drawings import Scene, draw_animal

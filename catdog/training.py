@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from catdog.classifier.novelty import REFERENCE_FILE, write_reference
 from catdog.engines import open_engine
 from catdog.errors import Failed, Refused, Stopped
 from catdog.files.shelves import make_room, readable_size, shelves_folder
@@ -14,7 +15,6 @@ from catdog.memory import let_networks_go
 from catdog.network.activations import Extracted, Extraction
 from catdog.network.arithmetic import processor_has_bfloat16
 from catdog.network.backbone import stage_ends
-from catdog.novelty import REFERENCE_FILE, write_reference
 from catdog.outcome import all_left_out, evaluate, save, write_page
 from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import labels_of

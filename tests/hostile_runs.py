@@ -15,11 +15,11 @@ from made_models import INFO, members, small_network, write_members
 from reliability import Case, try_all
 from reports import make_report
 
-from catdog.classifier import save_keras
+from catdog.classifier.novelty import Reference, write_reference
+from catdog.classifier.prediction import save_keras
 from catdog.errors import Refused
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
-from catdog.novelty import Reference, write_reference
 from catdog.packed_runs import MOST_BYTES, pack_run, unpack_run
 from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs.run_folder import KERAS_FILE, create_run

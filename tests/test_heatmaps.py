@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catdog.heatmaps import difference_maps, draw_map
+from catdog.classifier.heatmaps import difference_maps, draw_map
 from catdog.photos.reading import UnreadablePhoto
 
 ORANGE, BLUE = "#cc730c", "#2a7fc9"

@@ -11,8 +11,8 @@ import pytest
 from made_models import INFO, small, small_network, temporary, with_weights
 from trained import REPOSITORY, run_python
 
-from catdog import classifier
-from catdog.classifier import load_classifier, save_keras
+from catdog.classifier import prediction as classifier
+from catdog.classifier.prediction import load_classifier, save_keras
 from catdog.errors import Failed, Refused
 from catdog.inspection.model_trial import ALLOWANCES, Allowance, look_through, try_model
 from catdog.photos.drawings import draw_photo_set

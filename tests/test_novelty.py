@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 
-from catdog.classifier import load_classifier
+from catdog.classifier.novelty import (
+    REFERENCE_FILE,
+    Reference,
+    read_reference,
+    spread_evenly,
+    unit,
+    with_limit,
+    write_reference,
+)
+from catdog.classifier.prediction import load_classifier
+from catdog.classifier.verdicts import verdict_of
 from catdog.files.array_files import write_arrays
-from catdog.novelty import REFERENCE_FILE, Reference, read_reference, spread_evenly, unit, with_limit, write_reference
 from catdog.photos.photo_sets import photos_below
-from catdog.verdicts import verdict_of
 
 
 def some_features(count: int, seed: int) -> np.ndarray:

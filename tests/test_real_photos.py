@@ -14,9 +14,9 @@ from test_classifier import PLAIN_KERAS
 from trained import one_json_object, run_python
 
 from catdog.__main__ import main
-from catdog.classifier import load_classifier
+from catdog.classifier.heatmaps import difference_maps
+from catdog.classifier.prediction import load_classifier
 from catdog.exports import FORMATS, export_classifier, file_name, snippet
-from catdog.heatmaps import difference_maps
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo
 from catdog.results import read_report

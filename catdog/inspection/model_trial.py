@@ -189,7 +189,7 @@ def open_model(path: Path) -> dict[str, Any]:
     """A classifier's description after it was loaded and asked about a black photo; raises `Refused`."""
     import numpy as np
 
-    from catdog.classifier import load_file
+    from catdog.classifier.prediction import load_file
 
     classifier = load_file(path)
     size = classifier.image_size

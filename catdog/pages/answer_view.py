@@ -14,13 +14,13 @@ import pandas as pd
 import streamlit as st
 
 from catdog.charts.run_charts import class_colours
+from catdog.classifier.heatmaps import draw_map
+from catdog.classifier.verdicts import NEITHER, UNSURE
 from catdog.figures import percent, percentage
 from catdog.files.csv_files import answers_writer, disarmed
-from catdog.heatmaps import draw_map
 from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
 from catdog.pages.words import plain
 from catdog.photos.reading import small_jpeg, work_ahead
-from catdog.verdicts import NEITHER, UNSURE
 
 SHOWN_AT_ONCE = 24
 TABLE_PICTURE_SIDE = 64  # pixels

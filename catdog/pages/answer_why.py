@@ -7,9 +7,10 @@ from typing import Any
 import streamlit as st
 
 from catdog.charts.run_charts import class_colours
+from catdog.classifier.heatmaps import draw_map
+from catdog.classifier.verdicts import NEITHER
 from catdog.errors import CatdogError
 from catdog.figures import percent
-from catdog.heatmaps import draw_map
 from catdog.pages.answer_view import probability_bars, verdict_line
 from catdog.pages.answers import Answer
 from catdog.pages.classifiers import Source
@@ -17,7 +18,6 @@ from catdog.pages.result_pictures import Wanted, draw_one
 from catdog.pages.result_view import photos_folder
 from catdog.pages.words import plain
 from catdog.photos.reading import UnreadablePhoto, small_jpeg, work_ahead
-from catdog.verdicts import NEITHER
 
 PICTURE_SIDE = 640  # pixels of the longer side
 SIMILAR_WIDTH = 96

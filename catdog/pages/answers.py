@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
+from catdog.classifier.verdicts import verdict_of
 from catdog.memory import give_memory_back
 from catdog.pages.classifiers import Source, load
 from catdog.photos.reading import small_jpeg
-from catdog.verdicts import verdict_of
 
 # The page is shown anew after a part of the photos: soon at first and seldom then, for that costs the visitor's browser
 # more than the answers cost the server.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from catdog.bundled_files import DESCRIPTION_FILE
+from catdog.classifier.bundled_files import DESCRIPTION_FILE
 from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.files.json_files import found_in, read_json
@@ -178,7 +178,7 @@ def load(source: Source) -> Any:
 def load_once(source: Source) -> Any:
     """The classifier of a source; one whose file has changed is loaded anew."""
     share_one_heap()  # before TensorFlow starts its threads
-    from catdog.classifier import load_classifier
+    from catdog.classifier.prediction import load_classifier
 
     gc.unfreeze()
     classifier = load_classifier(source.name)

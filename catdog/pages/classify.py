@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from catdog.charts.result_charts import threshold_chart
+from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.figures import percent
 from catdog.pages.added_models import add_model, may_add
 from catdog.pages.answer_view import show_answers
@@ -18,7 +19,6 @@ from catdog.pages.words import plain
 from catdog.photos.reading import ENDINGS, MAX_BYTES
 from catdog.public_mode import is_public, limits
 from catdog.settings import BUNDLED
-from catdog.verdicts import UNSURE_BELOW
 
 TYPES = sorted(ending.removeprefix(".") for ending in ENDINGS)
 # Where there is room for one column only, the answers come right below the photos, and what else there is after them.

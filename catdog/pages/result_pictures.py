@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import streamlit as st
 
-from catdog.heatmaps import draw_map
+from catdog.classifier.heatmaps import draw_map
 from catdog.pages.words import HASH_OF_NAMES
 from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.results import REPORT_FILE

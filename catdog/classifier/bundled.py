@@ -3,7 +3,7 @@
 It was made, in the folder of the repository, by these two lines on 2,000 + 1,000 photos of cats and dogs:
 
     python -m catdog train PHOTOS --backbone starter --out bundled_run
-    python -m catdog.bundled bundled_run
+    python -m catdog.classifier.bundled bundled_run
 """
 
 import sys
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from catdog.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
-from catdog.classifier import Classifier, build_classifier, load_classifier
+from catdog.classifier.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
+from catdog.classifier.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
+from catdog.classifier.prediction import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.files.json_files import read_json, write_json
 from catdog.network.backbone import STARTER_FILE, load_backbone_file
-from catdog.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
 from catdog.photos.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions
 from catdog.runs.run_folder import INFO_FILE, read_config

@@ -15,19 +15,19 @@ import numpy as np
 import tensorflow as tf
 from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
+from catdog.classifier.heatmaps import difference_maps
+from catdog.classifier.novelty import REFERENCE_FILE, Reference, read_reference
+from catdog.classifier.verdicts import UNSURE_BELOW, verdict_of
 from catdog.errors import Failed, Refused, ran_out_of_memory
 from catdog.files.json_files import read_json
 from catdog.files.storage import Place
 from catdog.files.whole_files import draft_of
-from catdog.heatmaps import difference_maps
 from catdog.inspection.model_trial import look_through
 from catdog.network.activations import NETWORK_BATCH, compiled
-from catdog.novelty import REFERENCE_FILE, Reference, read_reference
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
 from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED, SETTINGS, checked
-from catdog.verdicts import UNSURE_BELOW, verdict_of
 
 FORMAT = 1
 RESIZE = "bilinear, aspect ratio not kept"
@@ -295,7 +295,7 @@ def load_classifier(source: Path | str) -> Classifier:
     path = Path(source)
     of_a_run = path.is_dir()
     if str(source) == BUNDLED and not path.exists():
-        from catdog.bundled import load_bundled
+        from catdog.classifier.bundled import load_bundled
 
         return load_bundled()
     if of_a_run:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from catdog.novelty import REFERENCE_FILE
+from catdog.classifier.novelty import REFERENCE_FILE
 from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE
 from catdog.settings import BUNDLED
 

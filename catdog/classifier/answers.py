@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from catdog.classifier import Prediction
+    from catdog.classifier.prediction import Prediction
 
 
 def answer_of(path: str, found: "Prediction") -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A trained classifier: put together, written, found and loaded, asked about photos, and what is said of each."""
