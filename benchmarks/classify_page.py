@@ -143,7 +143,7 @@ def part_seconds(model: str, path: Path, repetitions: int) -> dict[str, float]:
     """The median seconds of each part of an answer, in this process: all that is not the server's and the browser's."""
     import numpy as np
 
-    from catdog.classifier.prediction import load_classifier
+    from catdog.classifier.loading import load_classifier
     from catdog.photos.reading import read_photo, small_jpeg
 
     classifier, content = load_classifier(model), path.read_bytes()
@@ -168,7 +168,7 @@ def part_seconds(model: str, path: Path, repetitions: int) -> dict[str, float]:
 
 def classify_alone(model: str, paths: Sequence[Path]) -> tuple[float, float]:
     """Photos a second of `classify` on files that are in memory, as uploads are; and the processor's seconds."""
-    from catdog.classifier.prediction import load_classifier
+    from catdog.classifier.loading import load_classifier
 
     classifier, contents = load_classifier(model), [path.read_bytes() for path in paths]
     list(classifier.classify(contents[:WARM_UP]))

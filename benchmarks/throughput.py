@@ -55,7 +55,8 @@ def prepare(arguments: Namespace) -> Setup:
     """Load the network and read the photos."""
     import keras
 
-    from catdog.classifier.prediction import Classifier, build_classifier
+    from catdog.classifier.building import build_classifier
+    from catdog.classifier.prediction import Classifier
     from catdog.network.backbone import load_backbone
     from catdog.photos.photo_sets import find_photo_set
     from catdog.photos.reading import read_ahead

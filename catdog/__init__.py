@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
 
         return train
     if name == "load_classifier":
-        from catdog.classifier.prediction import load_classifier
+        from catdog.classifier.loading import load_classifier
 
         return load_classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

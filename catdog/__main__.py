@@ -249,7 +249,7 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Evaluate a classifier on labelled photos, and print the figures."""
     if not Path(arguments.data).is_dir():
         raise Refused(f"There is no folder {arguments.data}.")
-    from catdog.classifier.prediction import load_classifier
+    from catdog.classifier.loading import load_classifier
     from catdog.evaluation import classify_photos, evaluate_probabilities
 
     classifier = load_classifier(arguments.model)

@@ -73,7 +73,7 @@ def require_fitting(arguments: argparse.Namespace) -> None:
 
 def load_noted(model: str, console: TextIO) -> "Classifier":
     """The classifier of that name; what is wrong with the files beside it is told."""
-    from catdog.classifier.prediction import load_classifier
+    from catdog.classifier.loading import load_classifier
 
     classifier = load_classifier(model)
     if classifier.note:

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from catdog.classifier.bundled_files import NOTICE_FILE
-from catdog.classifier.prediction import RESIZE, Classifier, save_h5, save_keras
+from catdog.classifier.prediction import Classifier
+from catdog.classifier.saving import RESIZE, save_h5, save_keras
 from catdog.files.json_files import write_json
 from catdog.network.folded import fold
 from catdog.runs.run_folder import INFO_FILE

@@ -150,7 +150,7 @@ def export_classifier(
     check_target(format_name, target)
     with draft_beside(target) as draft:
         tell("Loading the classifier ...")
-        from catdog.classifier.prediction import load_classifier
+        from catdog.classifier.loading import load_classifier
         from catdog.converters import write
         from catdog.round_trips import compare, find_photos
 

@@ -6,7 +6,9 @@ import numpy as np
 
 from catdog import measures
 from catdog.calibration import calibrate, rescale
-from catdog.classifier.prediction import Classifier, describe_classifier, save_h5, save_keras, scale_logits
+from catdog.classifier.building import scale_logits
+from catdog.classifier.prediction import Classifier
+from catdog.classifier.saving import describe_classifier, save_h5, save_keras
 from catdog.errors import CatdogError
 from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
 from catdog.files.array_files import write_arrays

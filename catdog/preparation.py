@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
-from catdog.classifier.prediction import build_classifier
+from catdog.classifier.building import build_classifier
 from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
 from catdog.files.json_files import found_in, read_json

@@ -74,7 +74,7 @@ class AnswerWorker:
 
     def __init__(self, files: Mapping[str, bytes], unsure_below: float, cpus: int):
         use_processors(cpus)
-        from catdog.classifier.prediction import load_classifier
+        from catdog.classifier.loading import load_classifier
 
         self.unsure_below = unsure_below
         with TemporaryDirectory(prefix="catdog-") as folder:

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from catdog.classifier.prediction import Classifier, build_classifier
+from catdog.classifier.building import build_classifier
+from catdog.classifier.prediction import Classifier
 from catdog.engines import LocalEngine
 from catdog.errors import Refused, Stopped
 from catdog.evaluation import classify_photos

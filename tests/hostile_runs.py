@@ -16,7 +16,7 @@ from reliability import Case, try_all
 from reports import make_report
 
 from catdog.classifier.novelty import Reference, write_reference
-from catdog.classifier.prediction import save_keras
+from catdog.classifier.saving import save_keras
 from catdog.errors import Refused
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json

@@ -12,7 +12,8 @@ import h5py
 import keras
 import pytest
 
-from catdog.classifier.prediction import build_classifier, describe_classifier, save_h5, save_keras
+from catdog.classifier.building import build_classifier
+from catdog.classifier.saving import describe_classifier, save_h5, save_keras
 from catdog.errors import Refused
 from catdog.inspection.model_files import check_model_file
 

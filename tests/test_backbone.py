@@ -10,7 +10,7 @@ import pytest
 from http_server import Server, clear_proxies, closed_port
 from keras.src.legacy.saving import legacy_h5_format
 
-from catdog.classifier.prediction import build_classifier
+from catdog.classifier.building import build_classifier
 from catdog.errors import Failed, Refused
 from catdog.network import backbone
 from catdog.network.backbone import STARTER_FILE, load_backbone, set_trainable, stage_ends

@@ -4,7 +4,7 @@ import keras
 import pytest
 from trained import REPOSITORY, run_python
 
-from catdog.classifier.prediction import build_classifier
+from catdog.classifier.building import build_classifier
 from catdog.network import backbone_files
 from catdog.network.backbone import STARTER_FILE, load_backbone_file, set_trainable
 from catdog.network.backbone_files import IMAGENET_PARAMETERS, Parameters, find_parameters, frozen_stages

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 from trained import SMALL_FLAGS
 
 from catdog.__main__ import main
-from catdog.classifier.prediction import load_classifier
+from catdog.classifier.loading import load_classifier
 from catdog.photos.drawings import draw_photo_set
 from catdog.photos.photo_sets import photos_below
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from trained import run_python
 
-from catdog.classifier.bundled import write_bundled
-from catdog.classifier.prediction import load_classifier
+from catdog.bundling import write_bundled
+from catdog.classifier.loading import load_classifier
 from catdog.errors import Refused
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
-from catdog.classifier.prediction import load_classifier
+from catdog.classifier.loading import load_classifier
 from catdog.evaluation import MOST_MAPS, MOST_ON_BORDER, add_maps, describe_probabilities, write_predictions
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import read_photo

@@ -14,7 +14,7 @@ from trained import one_json_object, run_python
 
 from catdog import converters, exports, round_trips
 from catdog.__main__ import main
-from catdog.classifier.prediction import load_classifier
+from catdog.classifier.loading import load_classifier
 from catdog.errors import Failed, Refused
 from catdog.exports import FORMATS, export_classifier, snippet
 from catdog.photos.photo_sets import photos_below

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from catdog.classifier.prediction import build_classifier
+from catdog.classifier.building import build_classifier
 from catdog.network.activations import compiled
 from catdog.network.backbone import load_backbone, set_trainable, stage_ends
 from catdog.network.folded import fold, fold_layers, read_graph

@@ -11,8 +11,9 @@ import pytest
 from made_models import INFO, small, small_network, temporary, with_weights
 from trained import REPOSITORY, run_python
 
-from catdog.classifier import prediction as classifier
-from catdog.classifier.prediction import load_classifier, save_keras
+from catdog.classifier import loading
+from catdog.classifier.loading import load_classifier
+from catdog.classifier.saving import save_keras
 from catdog.errors import Failed, Refused
 from catdog.inspection.model_trial import ALLOWANCES, Allowance, look_through, try_model
 from catdog.photos.drawings import draw_photo_set
@@ -158,7 +159,8 @@ def test_a_process_gets_little_of_the_environment_and_a_folder_that_goes(tmp_pat
 
 LIMITED = """
 import sys
-from catdog.inspection.model_trial import Allowance, limit_process
+from catdog.classifier.trial_process import limit_process
+from catdog.inspection.model_trial import Allowance
 limit_process(Allowance(60, 1, 300_000_000))
 """
 
@@ -184,7 +186,7 @@ def test_a_limited_process_that_works_on_and_on_is_ended(tmp_path):
 
 def test_a_file_that_isnt_a_runs_own_is_looked_through_before_it_is_loaded(trained, small, monkeypatch):
     looked = []
-    monkeypatch.setattr(classifier, "look_through", looked.append)
+    monkeypatch.setattr(loading, "look_through", looked.append)
     load_classifier(trained)
     assert looked == []
     load_classifier(small["h5"])
@@ -208,10 +210,13 @@ def test_the_command_line_refuses_a_hostile_file_in_a_sentence(tmp_path):
 
 
 def test_the_process_prints_one_object_whatever_else_is_printed(small, tmp_path):
-    done = run_python("-m", "catdog.inspection.model_trial", "look", str(small["h5"]), cwd=tmp_path)
+    done = run_python("-m", "catdog.classifier.trial_process", "look", str(small["h5"]), cwd=tmp_path)
     assert json.loads(done.stdout) == {"parameters": 138}
-    done = run_python("-m", "catdog.inspection.model_trial", "open", str(small["h5"]), cwd=tmp_path)
+    done = run_python("-m", "catdog.classifier.trial_process", "open", str(small["h5"]), cwd=tmp_path)
     assert json.loads(done.stdout)["class_names"] == ["cats", "dogs"]
-    code = "import sys; from catdog.inspection.model_trial import main; main('look', sys.argv[1]); print('tensorflow' in sys.modules)"
+    code = (
+        "import sys; from catdog.classifier.trial_process import main; main('look', sys.argv[1]); "
+        "print('tensorflow' in sys.modules)"
+    )
     done = run_python("-c", code, str(small["keras"]), cwd=REPOSITORY)
     assert json.loads(done.stdout.splitlines()[0]) == {"parameters": 138}

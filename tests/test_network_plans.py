@@ -7,7 +7,7 @@ import keras
 import pytest
 from made_models import layer_of, small_network
 
-from catdog.classifier.prediction import build_classifier
+from catdog.classifier.building import build_classifier
 from catdog.inspection import network_plans
 from catdog.inspection.layer_costs import Unfit
 from catdog.inspection.network_plans import check_plan

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from catdog.classifier.loading import load_classifier
 from catdog.classifier.novelty import (
     REFERENCE_FILE,
     Reference,
@@ -12,7 +13,6 @@ from catdog.classifier.novelty import (
     with_limit,
     write_reference,
 )
-from catdog.classifier.prediction import load_classifier
 from catdog.classifier.verdicts import verdict_of
 from catdog.files.array_files import write_arrays
 from catdog.photos.photo_sets import photos_below

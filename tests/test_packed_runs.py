@@ -12,7 +12,7 @@ from reliability import case_ids, check, tried
 from test_pages import open_page, place, texts
 
 from catdog.__main__ import main
-from catdog.classifier.prediction import load_classifier
+from catdog.classifier.loading import load_classifier
 from catdog.errors import Failed, Refused
 from catdog.files.json_files import read_json, write_json
 from catdog.packed_runs import file_name_of, pack_run, unpack_run

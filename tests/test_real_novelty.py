@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from catdog.classifier.prediction import Classifier, load_classifier
+from catdog.classifier.loading import load_classifier
+from catdog.classifier.prediction import Classifier
 from catdog.photos.photo_sets import photos_below
 from catdog.settings import TrainConfig
 from catdog.training import train

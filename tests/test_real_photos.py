@@ -15,7 +15,7 @@ from trained import one_json_object, run_python
 
 from catdog.__main__ import main
 from catdog.classifier.heatmaps import difference_maps
-from catdog.classifier.prediction import load_classifier
+from catdog.classifier.loading import load_classifier
 from catdog.exports import FORMATS, export_classifier, file_name, snippet
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo

@@ -1,49 +1,26 @@
-"""The new head, and a saved classifier: put together, written, loaded, and asked about photos."""
+"""A trained network asked about photos: what it says of each, and how sure, and why."""
 
-import json
 import threading
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from catdog.classifier.heatmaps import difference_maps
-from catdog.classifier.novelty import REFERENCE_FILE, Reference, read_reference
+from catdog.classifier.novelty import Reference
 from catdog.classifier.verdicts import UNSURE_BELOW, verdict_of
-from catdog.errors import Failed, Refused, ran_out_of_memory
-from catdog.files.json_files import read_json
 from catdog.files.storage import Place
-from catdog.files.whole_files import draft_of
-from catdog.inspection.model_trial import look_through
 from catdog.network.activations import NETWORK_BATCH, compiled
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.plain_text import one_line
-from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE
-from catdog.settings import BUNDLED, SETTINGS, checked
 
-FORMAT = 1
-RESIZE = "bilinear, aspect ratio not kept"
-DROPOUT = 0.2
 # Photos that are answered together. What a network makes of a few stays near the processor: the half-width one answers
 # at least as many photos a second as with 32, in a fifth of the memory.
 ANSWER_BATCH = 4
-
-
-def build_classifier(backbone: keras.Model, class_count: int) -> keras.Model:
-    """The backbone with a new softmax layer: float32 RGB from 0 to 255 in, (n, class_count) probabilities out."""
-    x = keras.layers.GlobalAveragePooling2D(name="pooled")(backbone.output)
-    x = keras.layers.Dropout(DROPOUT, name="dropout")(x)
-    x = keras.layers.Dense(class_count, name="logits")(x)
-    x = keras.layers.Softmax(name="probabilities")(x)
-    return keras.Model(backbone.inputs[0], x, name="cat_dog_classifier")
 
 
 class Neighbour(NamedTuple):
@@ -236,136 +213,3 @@ class Classifier:
         return tuple(
             Neighbour(paths[point], names[point], float(cosine)) for point, cosine in zip(points, cosines, strict=True)
         )
-
-
-def scale_logits(model: keras.Model, temperature: float) -> None:
-    """Divide a classifier's logits by a temperature, for good."""
-    head = model.get_layer("logits")
-    head.set_weights([values / np.float32(temperature) for values in head.get_weights()])
-
-
-def describe_classifier(
-    class_names: Sequence[str],
-    image_size: int,
-    backbone: str,
-    freeze_depth: str,
-    temperature: float,
-    metrics: dict,
-    versions: dict,
-) -> dict[str, Any]:
-    """What `classifier.json` says of a classifier."""
-    return {
-        "format": FORMAT,
-        "class_names": list(class_names),
-        "image_size": image_size,
-        "resize": RESIZE,
-        "backbone": backbone,
-        "freeze_depth": freeze_depth,
-        "temperature": temperature,
-        "metrics": metrics,
-        "versions": versions,
-    }
-
-
-def save_keras(model: keras.Model, info: dict[str, Any], path: Path) -> None:
-    """Write the model as a `.keras` file, whole or not at all, with its `classifier.json` inside the archive."""
-    with draft_of(path) as draft:
-        model.save(draft)
-        with zipfile.ZipFile(draft, "a") as archive:
-            archive.writestr(INFO_FILE, json.dumps(info))
-
-
-def save_h5(model: keras.Model, info: dict[str, Any], path: Path) -> None:
-    """Write the model as a legacy `.h5` file, whole or not at all, with its `classifier.json` as an attribute."""
-    # In memory first: where the disk is full, HDF5 would end the whole process as it closes the file.
-    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
-        save_model_to_hdf5(model, file, include_optimizer=False)
-        file.attrs[INFO_FILE] = json.dumps(info)
-        file.flush()
-        content = file.id.get_file_image()
-    with draft_of(path) as draft:
-        draft.write_bytes(content)
-
-
-def load_classifier(source: Path | str) -> Classifier:
-    """The classifier of a run's folder, a `.keras` or `.h5` file, or `starter` for the bundled one.
-
-    Raises `Refused` with what is wrong with it. A file that isn't a run's own is looked through first, in a second.
-    """
-    path = Path(source)
-    of_a_run = path.is_dir()
-    if str(source) == BUNDLED and not path.exists():
-        from catdog.classifier.bundled import load_bundled
-
-        return load_bundled()
-    if of_a_run:
-        found = [path / name for name in (KERAS_FILE, H5_FILE) if (path / name).is_file()]
-        if not found:
-            raise Refused(f"There is no classifier in {path}: train one there, or name a .keras or .h5 file.")
-        path = found[0]
-    if not path.is_file():
-        raise Refused(f"There is no classifier {source}: name a run's folder, a .keras or .h5 file, or starter.")
-    if path.suffix.lower() not in (".keras", ".h5"):
-        raise Refused(f"{path} is not a classifier: a run's folder, a .keras or .h5 file, or starter is.")
-    if not of_a_run:
-        look_through(path)
-    return load_file(path)
-
-
-def load_file(path: Path) -> Classifier:
-    """The classifier in a `.keras` or `.h5` file that is known to be harmless; raises `Refused` where it is damaged."""
-    try:
-        info = read_info(path)
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras, zipfile and h5py raise whatever they meet in a file that isn't theirs.
-        if ran_out_of_memory(error):
-            raise Failed(f"There was not enough memory to load {path}: end something else first.") from None
-        raise Refused(f"{path} can't be loaded as a Keras model ({type(error).__name__}).") from None
-    classifier = Classifier(model, check_info(model, info, path))
-    # It lies beside a run's files; what lies beside another file is another's.
-    if path.name in (KERAS_FILE, H5_FILE) and classifier.shows_why:
-        beside = path.with_name(REFERENCE_FILE)
-        classifier.reference = read_reference(beside, len(classifier.head()[0]))
-        if classifier.reference is None and beside.exists():
-            classifier.note = f"{beside} is damaged: no photo is found to be neither."
-    return classifier
-
-
-def read_info(path: Path) -> dict[str, Any]:
-    """The `classifier.json` inside a classifier's file, else the one beside it, else nothing."""
-    text = None
-    if path.suffix.lower() == ".h5":
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get(INFO_FILE)
-    else:
-        with zipfile.ZipFile(path) as archive:
-            if INFO_FILE in archive.namelist():
-                text = archive.read(INFO_FILE).decode()
-    info = json.loads(text) if text else read_json(path.with_name(INFO_FILE))
-    return info if isinstance(info, dict) else {}
-
-
-def check_info(model: keras.Model, info: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A classifier's description made whole; raises `Refused` where the model is none or contradicts it."""
-    one_each = isinstance(model, keras.Model) and len(model.inputs) == len(model.outputs) == 1
-    if not one_each or len(model.inputs[0].shape) != 4 or model.inputs[0].shape[-1] != 3:
-        raise Refused(f"{path} is not a classifier of photos: its input is not (height, width, 3) per photo.")
-    shape = model.outputs[0].shape
-    if len(shape) != 2 or (shape[1] or 0) < 2:
-        raise Refused(f"{path} is not a classifier: its output is not one probability per class.")
-    names = info.get("class_names") or [f"class {number}" for number in range(1, shape[1] + 1)]
-    shown = isinstance(names, list) and all(isinstance(name, str) and name == one_line(name) for name in names)
-    if not shown or not all(names):
-        raise Refused(f"The classifier.json of {path} is damaged: its class names are not a list of names.")
-    if len(names) != shape[1] or len(set(names)) != len(names):
-        raise Refused(f"{path} has {shape[1]} outputs, but its classifier.json names {len(set(names))} classes.")
-    fixed_size = model.inputs[0].shape[1]
-    image_size = info.get("image_size") or fixed_size or SETTINGS["image_size"].default
-    try:
-        image_size = checked(SETTINGS["image_size"], image_size)
-    except Refused as error:
-        raise Refused(f"The classifier.json of {path} is damaged: {error}") from None
-    if fixed_size not in (None, image_size):
-        raise Refused(f"{path} takes photos of {fixed_size} pixels, but its classifier.json says {image_size}.")
-    found = {"backbone": "unknown", "freeze_depth": "unknown", "metrics": {}, **info}
-    return found | {"class_names": names, "image_size": image_size}

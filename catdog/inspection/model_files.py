@@ -1,11 +1,11 @@
 """A classifier's file that comes from elsewhere, looked through before anything loads it, at a bounded cost.
 
-A `.keras` file may hold four members of limited size and a network of the layers in `catdog.inspection.layer_costs`; an HDF5 file
+A `.keras` file may hold four members of limited size and a network of the layers in `layer_costs`; an HDF5 file
 may hold nothing but groups and plain arrays that lie in it whole. Nothing is loaded, no TensorFlow needed.
 
 What this does not guard against: a fault in zlib, HDF5, Keras or TensorFlow themselves that a file of this form
 triggers (`load_model` is no sandbox, and neither is this), and a classifier that is well formed and answers wrongly.
-Whoever opens files of strangers opens them first as `catdog.inspection.model_trial` does. What lies in a run's folder isn't
+Whoever opens files of strangers opens them first as `model_trial` does. What lies in a run's folder isn't
 looked through: it is taken for this program's own work.
 """
 

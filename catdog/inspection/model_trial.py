@@ -1,18 +1,15 @@
 """A classifier's file from elsewhere, opened for the first time in a process of its own that may spend little.
 
-`python -m catdog.inspection.model_trial look FILE` looks the file through; `... open FILE` loads it, asks it about one black
-photo, and tells what it is. Each prints one JSON object. `look_through` and `try_model` start these processes and
-judge what came of them. Even to look into an HDF5 file takes a process: there are damaged ones whose reading
-never ends.
+`look_through` and `try_model` start such a process (`catdog.classifier.trial_process`) and judge what came of it. Even
+to look into an HDF5 file takes one: there are damaged files whose reading never ends.
 
 The processes are limited in time, memory and the size of what they write, where the system knows such limits; their
 own files go into a folder that goes with them, and of the environment they get what they need. They still run as the
 same user, who can read files and reach the network: `load_model` is no sandbox, and neither is this. What keeps code
-out is that `catdog.inspection.model_files` lets through nothing but plain layers of Keras.
+out is that `model_files` lets through nothing but plain layers of Keras.
 """
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -24,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.errors import CatdogError, Failed, Refused
+from catdog.errors import Failed, Refused
 from catdog.files.json_files import found_in
-from catdog.inspection.model_files import MAX_BYTES, check_model_file
 from catdog.places import PACKAGE
 from catdog.settings import SETTINGS
 
@@ -44,13 +40,14 @@ class Allowance:
 # 0.2 GB; to open it 7 seconds by the clock and of a processor, and 0.8 GB; with 8 open files. A file may be three
 # times as large, and a machine slow or busy.
 ALLOWANCES = {"look": Allowance(60, 10, 1_000_000_000), "open": Allowance(120, 60, 2_000_000_000)}
-MOST_FILES = 128  # open at a time
-PROCESSORS = 2  # more would take more memory: each thread of TensorFlow has a stack of 8 MB
 ANSWER_BYTES = 1_000_000
 MOST_CLASSES = 1_000
 LONGEST_NAME = 100
 # What a process gets to know of its environment: where programs and libraries are.
 ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "VIRTUAL_ENV")
+
+# Started as a program of its own; it alone loads what the file holds.
+TRIAL_PROCESS = "catdog.classifier.trial_process"
 
 one_at_a_time = threading.Lock()
 
@@ -111,7 +108,7 @@ def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
     search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     python = {"PYTHONPATH": search_path, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "catdog.inspection.model_trial", task, str(path)],
+        [sys.executable, "-m", TRIAL_PROCESS, task, str(path)],
         cwd=folder,
         env={**passed, **homes, **python},
         stdin=subprocess.DEVNULL,
@@ -159,65 +156,3 @@ def checked_answer(answer: dict[str, Any], path: Path) -> dict[str, Any]:
         "parameters": found_in(answer, "parameters", kind=int),
         "accuracy": accuracy if accuracy is not None and 0 <= accuracy <= 1 else None,
     }
-
-
-def limit_process(allowance: Allowance) -> None:
-    """Let this process be ended, or refused more, before it spends more than it may."""
-    with suppress(AttributeError):  # not on Windows
-        signal.alarm(allowance.seconds)
-    with suppress(AttributeError):  # on Linux alone
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:PROCESSORS])
-    try:
-        import resource
-    except ImportError:  # on Windows only the time is limited, by who started this
-        return
-    # Not RLIMIT_AS: TensorFlow reserves many times what it uses. macOS knows the others, and ignores RLIMIT_DATA.
-    limits = {
-        resource.RLIMIT_DATA: allowance.memory_bytes,
-        resource.RLIMIT_CPU: allowance.processor_seconds,
-        resource.RLIMIT_FSIZE: MAX_BYTES,  # Keras unpacks an archive to look for what a classifier doesn't have
-        resource.RLIMIT_NOFILE: MOST_FILES,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in limits.items():
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
-
-
-def open_model(path: Path) -> dict[str, Any]:
-    """A classifier's description after it was loaded and asked about a black photo; raises `Refused`."""
-    import numpy as np
-
-    from catdog.classifier.prediction import load_file
-
-    classifier = load_file(path)
-    size = classifier.image_size
-    (row,) = classifier.probabilities(np.zeros((1, size, size, 3), np.uint8)).tolist()
-    if not all(0 <= number <= 1 for number in row) or not math.isclose(sum(row), 1, abs_tol=1e-3):
-        raise Refused(f"{path} gives numbers for a black photo that are no probabilities: choose another file.")
-    return {
-        "class_names": list(classifier.class_names),
-        "image_size": size,
-        "accuracy": found_in(classifier.info, "metrics", "accuracy", kind=(int, float)),
-    }
-
-
-def main(task: str, name: str) -> None:
-    """Do a task with the file of that name, with little to spend, and print what it is, or why it is refused."""
-    limit_process(ALLOWANCES[task])
-    path = Path(name)
-    # What libraries print must not get among the answer.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as console:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        try:
-            answer = open_model(path) if task == "open" else {"parameters": check_model_file(path).parameters}
-        except CatdogError as error:
-            answer = {"refused": str(error)}
-        except Exception as error:  # whatever a network does when it runs for the first time
-            answer = {"refused": f"{path} can't be used as a classifier ({type(error).__name__}): choose another file."}
-        print(json.dumps(answer), file=console)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

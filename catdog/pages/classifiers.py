@@ -178,7 +178,7 @@ def load(source: Source) -> Any:
 def load_once(source: Source) -> Any:
     """The classifier of a source; one whose file has changed is loaded anew."""
     share_one_heap()  # before TensorFlow starts its threads
-    from catdog.classifier.prediction import load_classifier
+    from catdog.classifier.loading import load_classifier
 
     gc.unfreeze()
     classifier = load_classifier(source.name)

@@ -1,9 +1,9 @@
-"""The classifier that ships with the package: the starter backbone, and what was learned on it, as numbers alone.
+"""Makes the classifier that ships with the package: of the starter, what a run has learned on it, as numbers alone.
 
 It was made, in the folder of the repository, by these two lines on 2,000 + 1,000 photos of cats and dogs:
 
     python -m catdog train PHOTOS --backbone starter --out bundled_run
-    python -m catdog.classifier.bundled bundled_run
+    python -m catdog.exports.bundling bundled_run
 """
 
 import sys
@@ -13,27 +13,16 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from catdog.classifier.bundled_files import CENTRES_FILE, DESCRIPTION_FILE, HEAD_FILE
+from catdog.classifier.loading import load_classifier
 from catdog.classifier.novelty import REFERENCE_FILE, Reference, read_reference, unit, with_limit, write_reference
-from catdog.classifier.prediction import Classifier, build_classifier, load_classifier
 from catdog.errors import CatdogError, Refused
 from catdog.files.json_files import read_json, write_json
-from catdog.network.backbone import STARTER_FILE, load_backbone_file
 from catdog.photos.photo_sets import find_photo_set
 from catdog.results import answered_above, read_predictions
 from catdog.runs.run_folder import INFO_FILE, read_config
 
 # What stands for the photos that were learned from: enough to tell other things by, too few to tell of any photo.
 CENTRES, NEAREST_CENTRES = 256, 3
-
-
-def load_bundled() -> Classifier:
-    """The bundled classifier, put together from the starter and the stored numbers."""
-    description = read_json(DESCRIPTION_FILE)
-    model = build_classifier(load_backbone_file(STARTER_FILE), len(description["class_names"]))
-    with np.load(HEAD_FILE) as head:
-        model.get_layer("logits").set_weights([head["kernel"], head["bias"]])
-        channels = len(head["kernel"])
-    return Classifier(model, description, read_reference(CENTRES_FILE, channels))
 
 
 def write_bundled(run_folder: Path) -> None:
