@@ -27,12 +27,12 @@ def parser() -> argparse.ArgumentParser:
 
 def seconds_of_a_part(count: int) -> float:
     """What it takes to hand a part to a worker and to have it back, where there is nothing to do in it."""
-    from catdog.ray_engine import cluster, each_part
+    from catdog.cluster.ray_engine import cluster, each_part
 
     parts = [{"part": number, "paths": []} for number in range(count)]
     with cluster(None) as share:
         received, started = 0, 0.0
-        for _ in each_part("catdog.ray_workers:DigestWorker", (), parts, share):
+        for _ in each_part("catdog.cluster.ray_workers:DigestWorker", (), parts, share):
             # Until the first is back, the worker starts.
             started = started or time.monotonic()
             received += 1
@@ -41,7 +41,7 @@ def seconds_of_a_part(count: int) -> float:
 
 def memory_of_a_photo() -> float:
     """The bytes that the command holds for each photo's name, as it lists the photos and cuts them into parts."""
-    from catdog.answer_parts import cut
+    from catdog.cluster.answer_parts import cut
 
     before = anonymous_bytes(os.getpid())
     paths = [PATH.format(number) for number in range(MILLION)]
@@ -52,7 +52,7 @@ def memory_of_a_photo() -> float:
 
 def bytes_of_an_answer(kind: str) -> float:
     """What the answer to a photo takes on the disk."""
-    from catdog.answer_parts import MOST, AnswerParts
+    from catdog.cluster.answer_parts import MOST, AnswerParts
 
     chances = np.random.default_rng(0).beta(0.2, 0.2, MOST).astype(np.float32)
     answers = [
@@ -71,7 +71,7 @@ def bytes_of_an_answer(kind: str) -> float:
 
 def rows_of(rate: float, processors: int, part: float, name: float, answers: dict[str, float]) -> list[tuple[str, ...]]:
     """The table: a row for each need, a column for each of COUNTS."""
-    from catdog.answer_parts import cut
+    from catdog.cluster.answer_parts import cut
 
     parts = [len(cut(range(count * MILLION))) for count in COUNTS]
     photos = [count * MILLION for count in COUNTS]

@@ -11,10 +11,10 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from catdog.answer_parts import AnswerParts, cut, describe
 from catdog.arguments import require_no_workers
 from catdog.classifier.answers import answer_of
 from catdog.classifier.verdicts import NEITHER, UNSURE
+from catdog.cluster.answer_parts import AnswerParts, cut, describe
 from catdog.errors import Refused
 from catdog.files.csv_files import answers_writer
 from catdog.files.folders import require_replaceable
@@ -84,7 +84,7 @@ def load_noted(model: str, console: TextIO) -> "Classifier":
 def classify_on_ray(arguments: argparse.Namespace, paths: list[str], console: TextIO) -> int:
     """Classify photos on a Ray cluster, part by part, into one CSV file or a folder of Parquet files."""
     from catdog.classifier.classifier_files import digest_of, files_of
-    from catdog.ray_engine import cluster, each_part
+    from catdog.cluster.ray_engine import cluster, each_part
 
     if arguments.csv:
         require_replaceable(Path(arguments.csv))
@@ -104,7 +104,7 @@ def classify_on_ray(arguments: argparse.Namespace, paths: list[str], console: Te
         progress = progress_on(console)
         try:
             progress({"event": "phase", "phase": "classify"})
-            work = "catdog.ray_workers:AnswerWorker"
+            work = "catdog.cluster.ray_workers:AnswerWorker"
             started, before = time.monotonic(), done
             for found in each_part(work, (files, arguments.unsure_below), waiting, share) if waiting else ():
                 answers.write(found["part"], json.loads(found["answers"]))

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import keras
 import numpy as np
 
+from catdog.cluster.ray_engine import Share, cluster, each_part
 from catdog.files.storage import Place
 from catdog.network.activations import KEPT_TOGETHER, RanPhotos, RunPhotos
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import digest_files
-from catdog.ray_engine import Share, cluster, each_part
 
 ENGINES = ("local", "ray")
 DIGESTED_TOGETHER = 256
@@ -50,7 +50,7 @@ class RayEngine(NamedTuple):
     def digest_files(self, paths: Sequence[Place]) -> list[str]:
         """The SHA-256 of each file's content, in order; empty where it can't be read."""
         parts = parts_of(paths, DIGESTED_TOGETHER)
-        found = each_part("catdog.ray_workers:DigestWorker", (), parts, self.share)
+        found = each_part("catdog.cluster.ray_workers:DigestWorker", (), parts, self.share)
         by_part = {each["part"]: each["digests"] for each in found}
         return [digest for part in range(len(parts)) for digest in by_part[part]]
 
@@ -85,7 +85,7 @@ class RayRunner:
         names = [np.dtype(each).name for each in types]
         arguments = self.network, self.image_size, arithmetic, len(known), names
         shapes = self.shapes[-len(types) :]
-        for found in each_part("catdog.ray_workers:NetworkWorker", arguments, parts, self.share):
+        for found in each_part("catdog.cluster.ray_workers:NetworkWorker", arguments, parts, self.share):
             start = found["part"] * KEPT_TOGETHER
             digests, reasons = found["digests"], [reason or None for reason in found["reasons"]]
             of_rows = [digest for digest, reason in zip(digests, reasons, strict=True) if reason is None]

@@ -15,11 +15,11 @@ import pytest
 from pictures import draw_noise, encoded, place
 from trained import REPOSITORY, small_config
 
-from catdog import ray_engine
 from catdog.__main__ import main
-from catdog.answer_parts import AnswerParts
+from catdog.cluster import ray_engine
+from catdog.cluster.answer_parts import AnswerParts
+from catdog.cluster.ray_engine import Share, each_part, share_out
 from catdog.errors import Failed, Refused
-from catdog.ray_engine import Share, each_part, share_out
 from catdog.training import train
 
 TWO_WORKERS = ["--engine", "ray", "--workers", "2"]
