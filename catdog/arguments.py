@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.errors import Refused
 from catdog.exports import FORMATS
-from catdog.results import HTML_FILE
+from catdog.results.report_files import HTML_FILE
 from catdog.runs.run_folder import H5_FILE
 from catdog.runs.trials import QUESTIONS
 from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked

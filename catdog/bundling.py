@@ -18,7 +18,7 @@ from catdog.classifier.novelty import REFERENCE_FILE, Reference, read_reference,
 from catdog.errors import CatdogError, Refused
 from catdog.files.json_files import read_json, write_json
 from catdog.photos.photo_sets import find_photo_set
-from catdog.results import answered_above, read_predictions
+from catdog.results.report_files import answered_above, read_predictions
 from catdog.runs.run_folder import INFO_FILE, read_config
 
 # What stands for the photos that were learned from: enough to tell other things by, too few to tell of any photo.

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from catdog import measures
 from catdog.classifier.heatmaps import difference_maps
 from catdog.classifier.prediction import Classifier
 from catdog.files.csv_files import row_writer
 from catdog.files.whole_files import draft_of
-from catdog.measures import by_class, confusion, cross_entropy, interval
 from catdog.photos.photo_sets import LeftOut, Photo, labels_of
 from catdog.photos.reading import read_ahead
-from catdog.results import FORMAT
-from catdog.wrong_labels import suspects
+from catdog.results import measures
+from catdog.results.measures import by_class, confusion, cross_entropy, interval
+from catdog.results.report_files import FORMAT
+from catdog.results.wrong_labels import suspects
 
 # What a report names at most, worst first.
 MOST_MISTAKES = 500

@@ -15,7 +15,7 @@ from catdog.errors import Refused, Stopped
 from catdog.exports import Export, check_choice, export_classifier, file_name
 from catdog.files.folders import cache_folder
 from catdog.files.json_files import found_in, read_json, write_json
-from catdog.results import fits
+from catdog.results.report_files import fits
 from catdog.runs import jobs, trials
 from catdog.runs.admission import admitted
 from catdog.runs.run_folder import KERAS_FILE, Run

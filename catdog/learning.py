@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from catdog.errors import Failed, Stopped
 from catdog.files.array_files import read_arrays, write_arrays
-from catdog.measures import accuracy, cross_entropy
 from catdog.network.activations import Source, in_batches
 from catdog.network.steps import compiled_prediction, compiled_step
+from catdog.results.measures import accuracy, cross_entropy
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import Run
 

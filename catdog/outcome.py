@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from catdog import measures
-from catdog.calibration import calibrate, rescale
 from catdog.classifier.building import scale_logits
 from catdog.classifier.prediction import Classifier
 from catdog.classifier.saving import describe_classifier, save_h5, save_keras
@@ -13,14 +11,16 @@ from catdog.errors import CatdogError
 from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
-from catdog.html_report import write_html
 from catdog.learning import Learning
 from catdog.network.activations import Extracted, Source
 from catdog.photos.photo_sets import LeftOut, labels_of
 from catdog.preparation import EXTRACTED_SPLITS, Setup
-from catdog.results import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
+from catdog.results import measures
+from catdog.results.calibration import calibrate, rescale
+from catdog.results.html_report import write_html
+from catdog.results.report_files import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
+from catdog.results.wrong_labels import FOLDS, cross_validate
 from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, Run, versions
-from catdog.wrong_labels import FOLDS, cross_validate
 
 
 def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from catdog.inspection.model_files import MAX_BYTES
 from catdog.inspection.model_trial import try_model
 from catdog.photos.archives import CHUNK_BYTES, ENCRYPTED, opened, read_contents, reading, staged
 from catdog.plain_text import one_line
-from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
+from catdog.results.report_files import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE, read_report
 from catdog.runs.jobs import LABEL_FILE, LONGEST_NAME, label_of
 from catdog.runs.owners import write_owner
 from catdog.runs.run_folder import (

@@ -14,7 +14,7 @@ from catdog.errors import Failed
 from catdog.network.activations import NETWORK_BATCH
 from catdog.photos.drawings import Scene, draw_animal
 from catdog.photos.reading import read_ahead
-from catdog.results import read_predictions
+from catdog.results.report_files import read_predictions
 
 MOST_PHOTOS = 200
 # Fewer photos than these would say little: then as many drawings as DRAWINGS are taken.

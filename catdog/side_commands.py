@@ -12,13 +12,13 @@ from typing import Any, TextIO
 from catdog.arguments import LISTS
 from catdog.files.folders import require_empty
 from catdog.files.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
-from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.photos import fingerprints
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.problems import check_photos
 from catdog.plain_text import say
-from catdog.results import HTML_FILE, left_aside
+from catdog.results.findings import describe_accuracy, describe_calibration, describe_wrong_labels
+from catdog.results.report_files import HTML_FILE, left_aside
 from catdog.runs.progress import progress_on
 from catdog.settings import TrainConfig
 
@@ -31,7 +31,7 @@ def print_json(content: dict[str, Any]) -> None:
 def report_command(arguments: argparse.Namespace, console: TextIO) -> int:
     """Write a run's report as one HTML file, and print what it says and where it is."""
     # The drawing of charts takes longer to load than the other commands take.
-    from catdog.html_report import report_of, write_html
+    from catdog.results.html_report import report_of, write_html
 
     folder = Path(arguments.run)
     report = report_of(folder)

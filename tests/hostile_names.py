@@ -106,7 +106,7 @@ def in_report(name: str) -> Callable[[Path], str]:
     """Whether a name in the HTML of a report says the name and nothing else."""
 
     def make(_: Path) -> str:
-        from catdog.html_report import template
+        from catdog.results.html_report import template
 
         written = template().environment.from_string('<p title="{{ name }}">{{ name }}</p>').render(name=name)
         (shown,) = {*re.fullmatch(r'<p title="([^"<>]*)">([^"<>]*)</p>', written).groups()}

@@ -21,7 +21,7 @@ from catdog.errors import Refused
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
 from catdog.packed_runs import MOST_BYTES, pack_run, unpack_run
-from catdog.results import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
+from catdog.results.report_files import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs.run_folder import KERAS_FILE, create_run
 from catdog.settings import TrainConfig
 

@@ -8,9 +8,9 @@ import numpy as np
 from made_events import RUN
 from pictures import draw_scene, save_scene
 
-from catdog import measures
-from catdog.calibration import calibrate, rescale
-from catdog.results import FORMAT, HEATMAPS_FILE, REPORT_FILE
+from catdog.results import measures
+from catdog.results.calibration import calibrate, rescale
+from catdog.results.report_files import FORMAT, HEATMAPS_FILE, REPORT_FILE
 from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig
 

@@ -6,7 +6,7 @@ import pytest
 from browser import PATIENCE, chromium, expect
 from reports import make_probabilities, make_report, report_of, save_report_run
 
-from catdog.html_report import MOST_MISTAKES, write_html
+from catdog.results.html_report import MOST_MISTAKES, write_html
 
 pytestmark = pytest.mark.browser
 SECTIONS = ("accuracy", "curves", "probabilities", "mistakes", "border", "wrong-labels", "settings")

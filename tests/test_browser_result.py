@@ -9,7 +9,7 @@ from browser import choose, chromium, expect, no_error, open_page, served, settl
 from playwright.sync_api import Page
 
 from catdog.__main__ import main
-from catdog.results import read_report
+from catdog.results.report_files import read_report
 
 pytestmark = pytest.mark.browser
 

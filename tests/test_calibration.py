@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from catdog.calibration import calibrate, draw_folds, fit_temperature, rescale
+from catdog.results.calibration import calibrate, draw_folds, fit_temperature, rescale
 
 
 def draw(photos: int, too_sure: float) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from catdog.pages.answer_view import (
 )
 from catdog.pages.answer_why import reasons
 from catdog.pages.answers import Answer, answer_of
-from catdog.results import Judgement, answered_above
+from catdog.results.report_files import Judgement, answered_above
 
 NAMES = ("cats", "dogs")
 

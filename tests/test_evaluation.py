@@ -13,7 +13,7 @@ from catdog.classifier.loading import load_classifier
 from catdog.evaluation import MOST_MAPS, MOST_ON_BORDER, add_maps, describe_probabilities, write_predictions
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import read_photo
-from catdog.results import fits, read_maps, read_predictions, read_report
+from catdog.results.report_files import fits, read_maps, read_predictions, read_report
 
 PROBABILITIES = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3], [0.0, 1.0]], np.float32)
 LABELS = np.array([0, 0, 1, 1, 0], np.int32)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from reports import make_probabilities, make_report, report_of
 
-from catdog import measures
-from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
+from catdog.results import measures
+from catdog.results.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 
 CATS_DOGS = ("cats", "dogs")
 

@@ -15,9 +15,9 @@ from trained import one_json_object, run_python
 
 from catdog.__main__ import main
 from catdog.figures import percent
-from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
-from catdog.html_report import LISTED_SIDE, MISTAKE_SIDE, MOST_MISTAKES, write_html
-from catdog.results import HEATMAPS_FILE, HTML_FILE, REPORT_FILE
+from catdog.results.findings import describe_accuracy, describe_calibration, describe_wrong_labels
+from catdog.results.html_report import LISTED_SIDE, MISTAKE_SIDE, MOST_MISTAKES, write_html
+from catdog.results.report_files import HEATMAPS_FILE, HTML_FILE, REPORT_FILE
 from catdog.runs import jobs
 from catdog.runs.run_folder import create_run
 from catdog.settings import TrainConfig

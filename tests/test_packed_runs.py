@@ -17,7 +17,7 @@ from catdog.errors import Failed, Refused
 from catdog.files.json_files import read_json, write_json
 from catdog.packed_runs import file_name_of, pack_run, unpack_run
 from catdog.photos.reading import read_photo
-from catdog.results import read_report
+from catdog.results.report_files import read_report
 from catdog.runs import jobs
 from catdog.runs.run_folder import read_config, read_status
 

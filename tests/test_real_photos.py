@@ -19,7 +19,7 @@ from catdog.classifier.loading import load_classifier
 from catdog.exports import FORMATS, export_classifier, file_name, snippet
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo
-from catdog.results import read_report
+from catdog.results.report_files import read_report
 from catdog.round_trips import LOADERS, in_batches
 from catdog.runs.events import read_events
 

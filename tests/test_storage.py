@@ -12,9 +12,9 @@ from pictures import PHOTO
 from catdog.__main__ import main
 from catdog.errors import Refused, UnreadablePhoto
 from catdog.files.storage import as_place, is_address
-from catdog.html_report import name_within, place_within
 from catdog.photos.photo_sets import find_photo_set, photos_below
 from catdog.photos.reading import MAX_BYTES, digest_files, read_ahead, read_bytes, read_photo
+from catdog.results.html_report import name_within, place_within
 
 ADDRESS = "memory://bucket/pets"
 

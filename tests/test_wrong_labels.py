@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from catdog.calibration import draw_folds
-from catdog.wrong_labels import FOLDS, WEIGHT_DECAY, cross_validate, fit_head, suspects
+from catdog.results.calibration import draw_folds
+from catdog.results.wrong_labels import FOLDS, WEIGHT_DECAY, cross_validate, fit_head, suspects
 
 
 def draw(photos: int = 300, channels: int = 40, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:

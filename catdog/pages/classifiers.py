@@ -15,7 +15,7 @@ from catdog.pages.added_models import added_models, own_models
 from catdog.pages.result_pictures import version_of
 from catdog.pages.visitor import owner
 from catdog.pages.words import name_of, plain, told_apart
-from catdog.results import answered_above, read_predictions
+from catdog.results.report_files import answered_above, read_predictions
 from catdog.runs import jobs
 from catdog.runs.owners import is_own
 from catdog.runs.run_folder import INFO_FILE, KERAS_FILE, runs_folder

@@ -7,11 +7,11 @@ from typing import Any
 import streamlit as st
 
 from catdog.figures import percent
-from catdog.findings import describe_wrong_labels
 from catdog.pages import corrections
 from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import plain
 from catdog.plain_text import one_line
+from catdog.results.findings import describe_wrong_labels
 
 SHOWN_AT_ONCE = 12
 CARD_WIDTH = 196  # pixels: three beside each other on a desk

@@ -12,7 +12,7 @@ from catdog.figures import percent
 from catdog.pages.result_pictures import Wanted, pictures_of, version_of
 from catdog.pages.words import HASH_OF_NAMES, plain
 from catdog.plain_text import one_line
-from catdog.results import Judgement, read_maps, read_predictions
+from catdog.results.report_files import Judgement, read_maps, read_predictions
 
 SHOWN_WIDTH = 160
 SHOWN_AT_ONCE = 12

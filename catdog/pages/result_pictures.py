@@ -11,7 +11,7 @@ import streamlit as st
 from catdog.classifier.heatmaps import draw_map
 from catdog.pages.words import HASH_OF_NAMES
 from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
-from catdog.results import REPORT_FILE
+from catdog.results.report_files import REPORT_FILE
 
 PICTURE_SIDE = 320  # pixels of the longer side; shown at half of that on most screens
 OPACITY = 0.65

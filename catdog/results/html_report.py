@@ -23,9 +23,9 @@ from catdog.files.folders import require_replaceable
 from catdog.files.json_files import found_in, read_json
 from catdog.files.storage import Place, as_place, is_address
 from catdog.files.whole_files import draft_of
-from catdog.findings import describe_accuracy, describe_calibration, describe_wrong_labels
 from catdog.photos.reading import UnreadablePhoto, encode_jpeg, read_bytes, small_picture, work_ahead
-from catdog.results import REPORT_FILE, count_right, read_maps, read_report
+from catdog.results.findings import describe_accuracy, describe_calibration, describe_wrong_labels
+from catdog.results.report_files import REPORT_FILE, count_right, read_maps, read_report
 from catdog.runs.events import read_events
 from catdog.runs.jobs import counts_of, label_of
 from catdog.runs.run_folder import ACTIVE_STATES, read_config, read_status

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from catdog.measures import calibration, of_class
+from catdog.results.measures import calibration, of_class
 
 FOLDS = 5
 # How far the logarithm of the temperature is expected to be from 0 before any photo was seen (one standard deviation):

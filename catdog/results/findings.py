@@ -1,13 +1,13 @@
 """What an evaluation found, in sentences that hold for every report: how good, how sure, and which labels may be wrong.
 
-Each function takes the object of `report.json` as `catdog.results.read_report` gives it.
+Each function takes the object of `report.json` as `catdog.results.report_files.read_report` gives it.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from catdog.figures import counted, percent, short_loss
-from catdog.results import count_right
+from catdog.results.report_files import count_right
 
 Report = dict[str, Any]
 

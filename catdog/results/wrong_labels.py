@@ -4,8 +4,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from catdog.calibration import draw_folds
-from catdog.measures import of_class
+from catdog.results.calibration import draw_folds
+from catdog.results.measures import of_class
 
 FOLDS = 5
 # The pull of the weights towards zero, for each photo learned from; found by trying on photos with swapped labels.
