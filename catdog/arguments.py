@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.errors import Refused
-from catdog.exports import FORMATS
+from catdog.exports.formats import FORMATS
 from catdog.results.report_files import HTML_FILE
 from catdog.runs.run_folder import H5_FILE
 from catdog.runs.trials import QUESTIONS

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from catdog.arguments import LISTS
+from catdog.exports.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.files.folders import require_empty
 from catdog.files.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
-from catdog.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.photos import fingerprints
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.problems import check_photos

@@ -18,9 +18,9 @@ from reports import make_report
 from catdog.classifier.novelty import Reference, write_reference
 from catdog.classifier.saving import save_keras
 from catdog.errors import Refused
+from catdog.exports.packed_runs import MOST_BYTES, pack_run, unpack_run
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
-from catdog.packed_runs import MOST_BYTES, pack_run, unpack_run
 from catdog.results.report_files import HEATMAPS_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.runs.run_folder import KERAS_FILE, create_run
 from catdog.settings import TrainConfig

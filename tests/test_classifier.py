@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from trained import run_python
 
-from catdog.bundling import write_bundled
 from catdog.classifier.loading import load_classifier
 from catdog.errors import Refused
+from catdog.exports.bundling import write_bundled
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo
 

@@ -14,9 +14,9 @@ import tensorflow as tf
 from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 
-from catdog import export_jobs, exports
 from catdog.errors import Failed, Refused, Stopped
-from catdog.export_jobs import Wanted, find_export
+from catdog.exports import export_jobs, formats
+from catdog.exports.export_jobs import Wanted, find_export
 from catdog.runs import jobs, trials
 from catdog.runs.run_folder import Run, create_run, read_status
 from catdog.settings import TrainConfig
@@ -200,7 +200,7 @@ def test_a_damaged_wish_is_refused(run, launched):
 
 
 def test_what_a_format_lacks_is_said_instead_of_a_button(place, monkeypatch):
-    monkeypatch.setattr(exports, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
     app = view("starter", "onnx")
     assert "needs onnx, which is not installed: pip install" in app.info[0].value.replace("\\", "")
     assert len(app.button) == 0

@@ -14,8 +14,8 @@ from test_pages import open_page, place, texts
 from catdog.__main__ import main
 from catdog.classifier.loading import load_classifier
 from catdog.errors import Failed, Refused
+from catdog.exports.packed_runs import file_name_of, pack_run, unpack_run
 from catdog.files.json_files import read_json, write_json
-from catdog.packed_runs import file_name_of, pack_run, unpack_run
 from catdog.photos.reading import read_photo
 from catdog.results.report_files import read_report
 from catdog.runs import jobs

@@ -16,11 +16,11 @@ from trained import one_json_object, run_python
 from catdog.__main__ import main
 from catdog.classifier.heatmaps import difference_maps
 from catdog.classifier.loading import load_classifier
-from catdog.exports import FORMATS, export_classifier, file_name, snippet
+from catdog.exports.formats import FORMATS, export_classifier, file_name, snippet
+from catdog.exports.round_trips import LOADERS, in_batches
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo
 from catdog.results.report_files import read_report
-from catdog.round_trips import LOADERS, in_batches
 from catdog.runs.events import read_events
 
 pytestmark = pytest.mark.photos

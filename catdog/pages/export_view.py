@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog import export_jobs
 from catdog.errors import CatdogError
-from catdog.export_jobs import Wanted
-from catdog.exports import FORMATS, Export, check_choice, snippet
+from catdog.exports import export_jobs
+from catdog.exports.export_jobs import Wanted
+from catdog.exports.formats import FORMATS, Export, check_choice, snippet
 from catdog.files.shelves import readable_size
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain

@@ -12,7 +12,7 @@ from typing import Any
 
 from catdog.classifier.bundled_files import DESCRIPTION_FILE
 from catdog.errors import Refused, Stopped
-from catdog.exports import Export, check_choice, export_classifier, file_name
+from catdog.exports.formats import Export, check_choice, export_classifier, file_name
 from catdog.files.folders import cache_folder
 from catdog.files.json_files import found_in, read_json, write_json
 from catdog.results.report_files import fits

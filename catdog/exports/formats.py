@@ -151,8 +151,8 @@ def export_classifier(
     with draft_beside(target) as draft:
         tell("Loading the classifier ...")
         from catdog.classifier.loading import load_classifier
-        from catdog.converters import write
-        from catdog.round_trips import compare, find_photos
+        from catdog.exports.converters import write
+        from catdog.exports.round_trips import compare, find_photos
 
         classifier = load_classifier(source)
         check_room(target.parent, ROOM * 4 * classifier.model.count_params())

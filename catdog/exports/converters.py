@@ -40,7 +40,7 @@ def write(classifier: Classifier, format_name: str, quantize: bool, file: Path) 
         elif format_name == "litert":
             write_litert(classifier, about, file, quantize)
         else:
-            from catdog.onnx_files import write_onnx
+            from catdog.exports.onnx_files import write_onnx
 
             write_onnx(classifier, about, file)
     except tf.errors.OpError as error:
