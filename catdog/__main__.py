@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from catdog.arguments import LISTS, build_parser, build_script_parser, require_no_workers
 from catdog.classify_command import classify_command
 from catdog.errors import CatdogError, Refused, Stopped
-from catdog.exports.formats import FORMATS, export_classifier, snippet
+from catdog.exports.formats import FORMATS, snippet
+from catdog.exports.making import export_classifier
 from catdog.files.json_files import read_json
 from catdog.files.shelves import readable_size
 from catdog.files.whole_files import draft_of
@@ -48,7 +49,7 @@ TASKS = {
     "rates": "catdog.head_trials:try_rates",
     "learning-curve": "catdog.head_trials:try_shares",
     "estimate": "catdog.estimate:estimate",
-    "export": "catdog.exports.export_jobs:make",
+    "export": "catdog.exports.making:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 130

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 
 from catdog.errors import Failed, Refused, Stopped
-from catdog.exports import export_jobs, formats
+from catdog.exports import export_jobs, formats, making
 from catdog.exports.export_jobs import Wanted, find_export
 from catdog.runs import jobs, trials
 from catdog.runs.run_folder import Run, create_run, read_status
@@ -52,7 +52,7 @@ def view(source: Path | str, format_name: str = "keras") -> AppTest:
 def work(wanted: Wanted) -> Path:
     """Make an export as a process would; gives the folder of that process."""
     folder = queued(wanted)
-    export_jobs.make(TrainConfig(), Run(folder))
+    making.make(TrainConfig(), Run(folder))
     return folder
 
 
@@ -177,7 +177,7 @@ def test_a_stopped_export_leaves_nothing(run, launched):
     folder = queued(wanted)
     jobs.stop(folder)
     with pytest.raises(Stopped):
-        export_jobs.make(TrainConfig(), Run(folder))
+        making.make(TrainConfig(), Run(folder))
     assert read_status(folder)["message"] == "Stopped before it was made."
     assert list(wanted.folder.iterdir()) == []
 
@@ -195,7 +195,7 @@ def test_a_damaged_wish_is_refused(run, launched):
     folder = queued(Wanted(str(run), "keras", False))
     (folder / "config.json").write_text(json.dumps({"task": "export", "export": {"source": "x"}}))
     with pytest.raises(Refused, match=r"config\.json is damaged: start the export once more"):
-        export_jobs.make(TrainConfig(), Run(folder))
+        making.make(TrainConfig(), Run(folder))
     assert read_status(folder)["state"] == "failed"
 
 

@@ -15,8 +15,9 @@ from trained import one_json_object, run_python
 from catdog.__main__ import main
 from catdog.classifier.loading import load_classifier
 from catdog.errors import Failed, Refused
-from catdog.exports import converters, formats, round_trips
-from catdog.exports.formats import FORMATS, export_classifier, snippet
+from catdog.exports import converters, formats, making, round_trips
+from catdog.exports.formats import FORMATS, snippet
+from catdog.exports.making import export_classifier, size_of
 from catdog.photos.photo_sets import photos_below
 from catdog.runs.run_folder import KERAS_FILE
 
@@ -53,7 +54,7 @@ def test_every_export_answers_as_its_classifier_does_also_without_catdog(trained
     tolerance = 0.05 if quantize else 0.005
     assert export == {
         **{"model": str(trained), "file": str(file), "format": format_name, "quantized": quantize},
-        **{"bytes": formats.size_of(file), "photos_compared": 16},
+        **{"bytes": size_of(file), "photos_compared": 16},
         "largest_difference": pytest.approx(0, abs=tolerance),
         "accuracy": {"original": pytest.approx(accuracy), "export": pytest.approx(accuracy, abs=1 / 16)},
     }
@@ -266,7 +267,7 @@ def test_a_full_disk_is_told_and_nothing_is_left_behind(trained, folder, monkeyp
     monkeypatch.setattr(converters, "save_keras", full)
     with pytest.raises(Failed, match=r"^The export could not be written \(No space left on device\)\.$"):
         export_classifier(trained, "keras")
-    monkeypatch.setattr(formats.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**6))
     with pytest.raises(Refused, match=r"takes up to 71.* MB .* 1\.0 MB are left on the disk of \.: make room"):
         export_classifier(trained, "h5")
     assert list(folder.iterdir()) == []
@@ -274,7 +275,7 @@ def test_a_full_disk_is_told_and_nothing_is_left_behind(trained, folder, monkeyp
 
 FULL_LATER = """
 import resource, sys
-from catdog.exports.formats import export_classifier
+from catdog.exports.making import export_classifier
 
 def tell(sentence):
     if sentence.startswith("Writing"):

@@ -16,7 +16,8 @@ from trained import one_json_object, run_python
 from catdog.__main__ import main
 from catdog.classifier.heatmaps import difference_maps
 from catdog.classifier.loading import load_classifier
-from catdog.exports.formats import FORMATS, export_classifier, file_name, snippet
+from catdog.exports.formats import FORMATS, file_name, snippet
+from catdog.exports.making import export_classifier
 from catdog.exports.round_trips import LOADERS, in_batches
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import read_photo

@@ -3,22 +3,18 @@
 What is made lies in the run's folder, or for the bundled classifier below the cache folder, with how it compared.
 """
 
-import shutil
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from catdog.classifier.bundled_files import DESCRIPTION_FILE
-from catdog.errors import Refused, Stopped
-from catdog.exports.formats import Export, check_choice, export_classifier, file_name
+from catdog.exports.formats import Export, check_choice, file_name
 from catdog.files.folders import cache_folder
-from catdog.files.json_files import found_in, read_json, write_json
+from catdog.files.json_files import found_in, read_json
 from catdog.results.report_files import fits
 from catdog.runs import jobs, trials
 from catdog.runs.admission import admitted
-from catdog.runs.run_folder import KERAS_FILE, Run
+from catdog.runs.run_folder import KERAS_FILE
 from catdog.settings import BUNDLED, TrainConfig
 
 EXPORTS_FOLDER = "exports"
@@ -96,37 +92,3 @@ def start(wanted: Wanted, owner: str | None = None) -> None:
     with admitted(owner):
         run = trials.create_trial(TrainConfig(), trials.EXPORT, owner, **{trials.EXPORT: asdict(wanted)})
     jobs.launch(run.folder)
-
-
-def make(config: TrainConfig, run: Run) -> dict[str, Any]:
-    """Make the export that a process's folder names, unless it is there already; the settings have no part in it."""
-
-    def tell(sentence: str) -> None:
-        if run.stop_requested():
-            raise Stopped("Stopped before it was made.")
-        run.set_state("running", sentence)
-
-    with run.working():
-        try:
-            wanted = Wanted(**wanted_in(run.folder))
-        except TypeError:
-            raise Refused(f"{run.folder / 'config.json'} is damaged: start the export once more.") from None
-        export = find_export(wanted) or write(wanted, tell)
-        run.set_state("done")
-    return asdict(export)
-
-
-def write(wanted: Wanted, tell: Callable[[str], object]) -> Export:
-    """Write an export and how it compared, in place of an older one."""
-    wanted.folder.mkdir(parents=True, exist_ok=True)
-    for path in (wanted.record, wanted.file):
-        path.unlink(missing_ok=True)
-    with suppress(OSError):
-        # Left by a process that was killed while it packed it.
-        shutil.rmtree(wanted.made)
-    export = export_classifier(wanted.source, wanted.format, wanted.made, wanted.quantize, tell)
-    if wanted.made.is_dir():
-        shutil.make_archive(str(wanted.made), "zip", wanted.folder, wanted.made.name)
-        shutil.rmtree(wanted.made)
-    write_json(wanted.record, {key: asdict(export)[key] for key in COMPARED})
-    return export

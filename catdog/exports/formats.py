@@ -1,26 +1,19 @@
-"""A classifier handed on: written in another format, loaded again, compared with itself, and only then kept."""
+"""The formats that a classifier can be handed on in: who takes each, what it needs, and how to use it."""
 
 import math
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from catdog.errors import Failed, Refused
+from catdog.errors import Refused
 from catdog.figures import percent
-from catdog.files.shelves import readable_size
 from catdog.runs.run_folder import H5_FILE, KERAS_FILE
 
 SNIPPETS = Path(__file__).parent / "snippets"
 REQUIREMENTS_FILE = "requirements-export.txt"
 QUANTIZED_FILE = "cat_dog_classifier_int8.tflite"
 QUANTIZER = "litert_quantizer"
-ROOM = 3  # times the weights' float32 bytes: a SavedModel on the way, the export, and as much to spare
 
 
 @dataclass(frozen=True)
@@ -120,82 +113,3 @@ def check_choice(format_name: str, quantize: bool) -> None:
     if missing:
         what = "A quantized litert export" if missing == QUANTIZER else f"The {format_name} export"
         raise Refused(f"{what} needs {missing}, which is not installed: pip install -r {REQUIREMENTS_FILE} gets it.")
-
-
-def check_target(format_name: str, target: Path) -> None:
-    """Raise `Refused` where something is in the way of an export, or its name has the ending of something else."""
-    ending = Path(FORMATS[format_name].file_name).suffix
-    if ending and target.suffix.lower() != ending:
-        raise Refused(f"A name for {FORMATS[format_name].title} ends in {ending}, not as {target} does.")
-    if target.exists() or target.is_symlink():
-        raise Refused(f"{target} is there already: name another with --out.")
-    if not target.parent.is_dir():
-        raise Refused(f"There is no folder {target.parent} to put the export in.")
-
-
-def export_classifier(
-    source: Path | str,
-    format_name: str,
-    out: Path | str | None = None,
-    quantize: bool = False,
-    tell: Callable[[str], object] = lambda sentence: None,
-) -> Export:
-    """Write the classifier of a run's folder, of a file or named `starter` in another format, whole or not at all.
-
-    Calls `tell` with a sentence as each part of the work begins. Raises `Refused` before it starts, and `Failed`
-    where the export can't be written or gives other probabilities; nothing is left behind then.
-    """
-    check_choice(format_name, quantize)
-    target = Path(out if out is not None else file_name(format_name, quantize))
-    check_target(format_name, target)
-    with draft_beside(target) as draft:
-        tell("Loading the classifier ...")
-        from catdog.classifier.loading import load_classifier
-        from catdog.exports.converters import write
-        from catdog.exports.round_trips import compare, find_photos
-
-        classifier = load_classifier(source)
-        check_room(target.parent, ROOM * 4 * classifier.model.count_params())
-        photos = find_photos(source, classifier)
-        tell(f"Writing it as {FORMATS[format_name].title} ...")
-        write(classifier, format_name, quantize, draft)
-        tell(f"Comparing it on {len(photos.pixels)} {photos.kind} ...")
-        compared: dict[str, Any] = compare(classifier, format_name, quantize, draft, photos)
-        size = size_of(draft)
-        # Something may have appeared there meanwhile.
-        check_target(format_name, target)
-        draft.rename(target)
-    return Export(str(target), format_name, quantize, size, **compared)
-
-
-@contextmanager
-def draft_beside(target: Path) -> Iterator[Path]:
-    """A path of the same name, on the same disk, in a folder that is gone afterwards with all that was left in it.
-
-    Raises `Refused` where no such folder can be made, and `Failed` where a file can't be written later.
-    """
-    try:
-        folder = tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent)
-    except OSError as error:
-        raise Refused(f"Nothing can be written to {target.parent} ({error.strerror}): name another folder.") from None
-    with folder:
-        try:
-            yield Path(folder.name, target.name)
-        except OSError as error:
-            raise Failed(f"The export could not be written ({error.strerror or error}).") from None
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """Raise `Refused` where the disk has fewer bytes left; HDF5 ends the whole process if it runs out of them."""
-    left = shutil.disk_usage(folder).free
-    if left < needed:
-        raise Refused(
-            f"The export takes up to {readable_size(needed)} while it is made, and {readable_size(left)} are left "
-            f"on the disk of {folder}: make room, or name another place."
-        )
-
-
-def size_of(file: Path) -> int:
-    """The bytes of an export, be it a file or a folder."""
-    files = [file] if file.is_file() else [path for path in file.rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files)
