@@ -163,7 +163,7 @@ def test_why_an_export_failed_is_said_and_it_can_be_tried_again(run, launched, m
     def fail(*_):
         raise Failed("The keras export was *not* kept.")
 
-    monkeypatch.setattr(export_jobs, "export_classifier", fail)
+    monkeypatch.setattr(making, "export_classifier", fail)
     with pytest.raises(Failed):
         work(Wanted(str(run), "keras", False))
     app = view(run)
