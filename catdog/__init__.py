@@ -21,7 +21,7 @@ __all__ = ["TrainConfig", "load_classifier", "train"]
 def __getattr__(name: str) -> Any:
     """Import `train` and `load_classifier` when first asked for: they bring TensorFlow, which takes seconds."""
     if name == "train":
-        from catdog.training import train
+        from catdog.learning.training import train
 
         return train
     if name == "load_classifier":

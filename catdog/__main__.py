@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 
 # What a process can work on, and the function that does it, which alone brings TensorFlow.
 TASKS = {
-    "train": "catdog.training:train",
-    "rates": "catdog.head_trials:try_rates",
-    "learning-curve": "catdog.head_trials:try_shares",
-    "estimate": "catdog.estimate:estimate",
+    "train": "catdog.learning.training:train",
+    "rates": "catdog.learning.head_trials:try_rates",
+    "learning-curve": "catdog.learning.head_trials:try_shares",
+    "estimate": "catdog.learning.estimate:estimate",
     "export": "catdog.exports.making:make",
 }
 EVALUATE_KEYS = ("accuracy", "loss", "photos", "confusion")
@@ -251,7 +251,7 @@ def evaluate_command(arguments: argparse.Namespace, console: TextIO) -> int:
     if not Path(arguments.data).is_dir():
         raise Refused(f"There is no folder {arguments.data}.")
     from catdog.classifier.loading import load_classifier
-    from catdog.evaluation import classify_photos, evaluate_probabilities
+    from catdog.learning.evaluation import classify_photos, evaluate_probabilities
 
     classifier = load_classifier(arguments.model)
     photos = find_evaluation_photos(arguments.data, classifier.class_names)

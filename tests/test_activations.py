@@ -11,12 +11,12 @@ from trained import small_config
 
 from catdog.errors import Failed, Stopped
 from catdog.files.shelves import clear_shelves, list_shelves, shelves_folder
+from catdog.learning.training import train
 from catdog.network import activations
 from catdog.network.activations import ComputedActivations, Extraction
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import digest_files, read_photo
 from catdog.runs.events import read_events
-from catdog.training import train
 
 SIZE = 16
 

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 from trained import small_config
 
-from catdog import training
 from catdog.files.folders import cache_folder
 from catdog.files.json_files import read_json
+from catdog.learning import training
+from catdog.learning.training import train
 from catdog.network import activations, arithmetic
 from catdog.network.arithmetic import SWITCH, bfloat16_switched_on, choose_arithmetic, processor_has_bfloat16
-from catdog.training import train
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from http_server import clear_proxies, closed_port
 from trained import REPOSITORY, SMALL_FLAGS, one_json_object, run_python, small_config
 
 from catdog.__main__ import main
+from catdog.learning.training import train
 from catdog.photos.photo_sets import photos_below
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import create_run, read_config, read_status
-from catdog.training import train
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 from trained import REPOSITORY, one_json_object, run_python, small_config
 
-from catdog import small_run
 from catdog.__main__ import main
 from catdog.errors import Refused, Stopped
-from catdog.estimate import expected
 from catdog.files.shelves import RECORD
+from catdog.learning import small_run
+from catdog.learning.estimate import expected
+from catdog.learning.small_run import NOT_DOWNLOADED, anonymous_bytes, measure, pace, phase_seconds
 from catdog.network.backbone_files import imagenet_file
 from catdog.settings import TrainConfig
-from catdog.small_run import NOT_DOWNLOADED, anonymous_bytes, measure, pace, phase_seconds
 
 CONFIG = TrainConfig(data="photos", backbone="starter", head_epochs=10, fine_tune_epochs=3)
 
@@ -255,5 +255,5 @@ def test_the_command_refuses_what_training_refuses(tmp_path, monkeypatch, capfd)
 
 
 def test_reckoning_brings_no_tensorflow():
-    code = "import sys; import catdog.estimate, catdog.presets; print('tensorflow' in sys.modules)"
+    code = "import sys; import catdog.learning.estimate, catdog.presets; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support
 
 from catdog.classifier.loading import load_classifier
-from catdog.evaluation import MOST_MAPS, MOST_ON_BORDER, add_maps, describe_probabilities, write_predictions
+from catdog.learning.evaluation import MOST_MAPS, MOST_ON_BORDER, add_maps, describe_probabilities, write_predictions
 from catdog.photos.photo_sets import Photo
 from catdog.photos.reading import read_photo
 from catdog.results.report_files import fits, read_maps, read_predictions, read_report

@@ -111,19 +111,19 @@ def write(self, name, offset, content, write=Shelf.write):
 Shelf.write = write
 """,
     "in the middle of a checkpoint": f"""
-def write_arrays(path, arrays, write_arrays=learning.write_arrays, **notes):
+def write_arrays(path, arrays, write_arrays=training_loop.write_arrays, **notes):
     write_arrays(path, arrays, **notes)
     if path.name == "last.npz" and notes["epochs"] == 3:
         path.with_name(".best.npz").write_bytes(path.read_bytes()[:1000])
         {DIE}
-learning.write_arrays = write_arrays
+training_loop.write_arrays = write_arrays
 """,
     "between the best and the last": f"""
-def write_arrays(path, arrays, write_arrays=learning.write_arrays, **notes):
+def write_arrays(path, arrays, write_arrays=training_loop.write_arrays, **notes):
     if path.name == "last.npz" and notes["done"].get("fine-tune") == 1:
         {DIE}
     write_arrays(path, arrays, **notes)
-learning.write_arrays = write_arrays
+training_loop.write_arrays = write_arrays
 """,
     "before the result is said": f"""
 def event(self, kind, event=Run.event, **fields):
@@ -135,7 +135,7 @@ Run.event = event
 }
 COMMAND = """
 import os, signal, sys
-from catdog import learning
+from catdog.learning import training_loop
 from catdog.__main__ import main
 from catdog.runs.run_folder import Run
 from catdog.files.shelves import Shelf

@@ -9,7 +9,7 @@ from trained import SMALL_FLAGS, one_json_object, small_config
 from catdog.__main__ import main
 from catdog.errors import Failed
 from catdog.figures import decimal
-from catdog.head_trials import (
+from catdog.learning.head_trials import (
     DRAWS,
     HeadTrials,
     describe_rates,
@@ -20,12 +20,12 @@ from catdog.head_trials import (
     suggest_rate,
     summarize,
 )
-from catdog.learning import Diverged
+from catdog.learning.training import train
+from catdog.learning.training_loop import Diverged
 from catdog.runs import jobs, trials
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import create_run, read_status
 from catdog.settings import SETTINGS, rate_steps
-from catdog.training import train
 
 MEASURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 

@@ -6,7 +6,7 @@ import pytest
 
 from catdog.errors import Stopped
 from catdog.files.array_files import read_arrays, write_arrays
-from catdog.learning import Best, Diverged, Learning, Phase
+from catdog.learning.training_loop import Best, Diverged, Learning, Phase
 from catdog.network.activations import KeptActivations
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import FREQUENT_EVENT_SECONDS, create_run

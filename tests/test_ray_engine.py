@@ -20,7 +20,7 @@ from catdog.cluster import ray_engine
 from catdog.cluster.answer_parts import AnswerParts
 from catdog.cluster.ray_engine import Share, each_part, share_out
 from catdog.errors import Failed, Refused
-from catdog.training import train
+from catdog.learning.training import train
 
 TWO_WORKERS = ["--engine", "ray", "--workers", "2"]
 PHOTOS = 270  # five parts
@@ -193,7 +193,7 @@ def test_training_gives_the_same(address, drawings, tmp_path, monkeypatch):
         assert float(row["probability_cats"]) == pytest.approx(float(other["probability_cats"]), abs=1e-5)
     # What the workers computed is kept for the next run of either engine.
     monkeypatch.setattr(ray_engine, "each_part", lambda *_: pytest.fail("a photo went through the network again"))
-    monkeypatch.setattr("catdog.engines.each_part", digests_alone)
+    monkeypatch.setattr("catdog.learning.engines.each_part", digests_alone)
     train(config, tmp_path / "again", engine="ray")
     assert (tmp_path / "again" / "predictions.csv").read_bytes() == (tmp_path / "ray" / "predictions.csv").read_bytes()
 

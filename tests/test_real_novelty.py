@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from catdog.classifier.loading import load_classifier
 from catdog.classifier.prediction import Classifier
+from catdog.learning.training import train
 from catdog.photos.photo_sets import photos_below
 from catdog.settings import TrainConfig
-from catdog.training import train
 
 pytestmark = pytest.mark.photos
 

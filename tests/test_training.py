@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 from trained import run_python, small_config
 
-from catdog import training
 from catdog.errors import Failed, Refused, Stopped
 from catdog.files.json_files import read_json
+from catdog.learning import training
+from catdog.learning.training import train
 from catdog.network import activations
 from catdog.network.backbone import STARTER_FILE
 from catdog.photos.photo_sets import find_photo_set, photos_below
@@ -21,7 +22,6 @@ from catdog.photos.problems import check_photos
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import create_run, read_status, reopen_run
 from catdog.settings import STAGES
-from catdog.training import train
 
 
 def events_of(folder: Path, kind: str) -> list[dict]:

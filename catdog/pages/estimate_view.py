@@ -3,8 +3,8 @@
 import streamlit as st
 
 from catdog.errors import CatdogError
-from catdog.estimate import TASK, Expectation, expected, find_estimate
 from catdog.figures import duration, gigabytes
+from catdog.learning.estimate import TASK, Expectation, expected, find_estimate
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.runs import jobs, trials

@@ -14,16 +14,16 @@ import numpy as np
 from catdog.errors import Failed, Stopped
 from catdog.figures import counted, decimal, percent
 from catdog.files.json_files import write_json
-from catdog.learning import Diverged, draw_epoch, finite, predict_all
+from catdog.learning.preparation import Setup, prepare
+from catdog.learning.training import extract_splits, head_phase, require_every_class
+from catdog.learning.training_loop import Diverged, draw_epoch, finite, predict_all
 from catdog.network.activations import Extracted, in_batches
 from catdog.network.steps import compiled_prediction, compiled_step
 from catdog.photos.photo_sets import labels_of
-from catdog.preparation import Setup, prepare
 from catdog.results.measures import accuracy, cross_entropy
 from catdog.runs.run_folder import Run
 from catdog.runs.trials import ANSWER_FILE
 from catdog.settings import SETTINGS, TrainConfig, rate_steps
-from catdog.training import extract_splits, head_phase, require_every_class
 
 # Steps with each learning rate, so that a sweep over many photos takes seconds too; at least one epoch.
 MOST_STEPS = 400

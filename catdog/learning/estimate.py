@@ -1,4 +1,4 @@
-"""How long a run will take and how much memory it will need: reckoned from what a small run took (catdog/small_run.py).
+"""How long a run will take and how much memory it will need: reckoned from what a small run took (small_run.py).
 
 A measurement takes seconds and needs TensorFlow; to reckon from it takes neither.
 """
@@ -46,7 +46,7 @@ def estimate(config: TrainConfig, run: Run) -> dict[str, Any]:
     with run.working(), tempfile.TemporaryDirectory(prefix="small-run-", dir=run.folder) as folder:
         run.event("phase", phase="estimate")
         # Imported only now, since loading TensorFlow is a part of what is measured.
-        from catdog.small_run import measure
+        from catdog.learning.small_run import measure
 
         measurement = measure(config, Path(folder), began, run.stop_requested)
         found = expected(measurement, config)

@@ -7,18 +7,18 @@ from typing import Any
 import keras
 
 from catdog.classifier.novelty import REFERENCE_FILE, write_reference
-from catdog.engines import open_engine
 from catdog.errors import Failed, Refused, Stopped
 from catdog.files.shelves import make_room, readable_size, shelves_folder
-from catdog.learning import Diverged, Learning
+from catdog.learning.engines import open_engine
+from catdog.learning.outcome import all_left_out, evaluate, save, write_page
+from catdog.learning.phases import find_reference, fine_tune_phase, head_phase
+from catdog.learning.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
+from catdog.learning.training_loop import Diverged, Learning
 from catdog.memory import let_networks_go
 from catdog.network.activations import Extracted, Extraction
 from catdog.network.arithmetic import processor_has_bfloat16
 from catdog.network.backbone import stage_ends
-from catdog.outcome import all_left_out, evaluate, save, write_page
-from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import labels_of
-from catdog.preparation import EXTRACTED_SPLITS, Setup, photo_set_digest, prepare, require_as_before
 from catdog.runs.run_folder import Run, create_run
 from catdog.settings import TrainConfig
 

@@ -8,13 +8,19 @@ from catdog.classifier.building import scale_logits
 from catdog.classifier.prediction import Classifier
 from catdog.classifier.saving import describe_classifier, save_h5, save_keras
 from catdog.errors import CatdogError
-from catdog.evaluation import add_maps, classify_photos, describe_probabilities, describe_suspects, write_predictions
 from catdog.files.array_files import write_arrays
 from catdog.files.json_files import write_json
-from catdog.learning import Learning
+from catdog.learning.evaluation import (
+    add_maps,
+    classify_photos,
+    describe_probabilities,
+    describe_suspects,
+    write_predictions,
+)
+from catdog.learning.preparation import EXTRACTED_SPLITS, Setup
+from catdog.learning.training_loop import Learning
 from catdog.network.activations import Extracted, Source
 from catdog.photos.photo_sets import LeftOut, labels_of
-from catdog.preparation import EXTRACTED_SPLITS, Setup
 from catdog.results import measures
 from catdog.results.calibration import calibrate, rescale
 from catdog.results.html_report import write_html

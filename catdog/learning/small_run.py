@@ -1,6 +1,6 @@
 """A small run of the functions that training is made of, which tells what the whole of it would take.
 
-What comes out is a measurement: plain numbers, from which catdog/estimate.py reckons time and memory.
+What comes out is a measurement: plain numbers, from which catdog/learning/estimate.py reckons time and memory.
 """
 
 import random
@@ -17,21 +17,21 @@ import numpy as np
 
 from catdog.classifier.building import build_classifier
 from catdog.classifier.prediction import Classifier
-from catdog.engines import LocalEngine
 from catdog.errors import Refused, Stopped
-from catdog.evaluation import classify_photos
 from catdog.files.shelves import shelves_folder
-from catdog.learning import Learning
+from catdog.learning.engines import LocalEngine
+from catdog.learning.evaluation import classify_photos
+from catdog.learning.outcome import evaluate, find_wrong_labels, save, write_page
+from catdog.learning.phases import find_reference, fine_tune_phase, head_phase
+from catdog.learning.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
+from catdog.learning.training import prepare_extraction
+from catdog.learning.training_loop import Learning
 from catdog.network.activations import ComputedActivations, Extracted, Extraction, KeptActivations, PhotoPixels
 from catdog.network.backbone import Backbone, digest_weights, published_network
 from catdog.network.backbone_files import imagenet_file
-from catdog.outcome import evaluate, find_wrong_labels, save, write_page
-from catdog.phases import find_reference, fine_tune_phase, head_phase
 from catdog.photos.photo_sets import find_photo_set, labels_of
-from catdog.preparation import EXTRACTED_SPLITS, Setup, choose_backbone, digest_photos, make_deterministic
 from catdog.runs.run_folder import Run
 from catdog.settings import TrainConfig
-from catdog.training import prepare_extraction
 
 # How long each part of the small run goes on, once it is warm.
 FEATURES_SECONDS = 1.5

@@ -13,13 +13,13 @@ from catdog.classifier.novelty import (
     unit,
     with_limit,
 )
-from catdog.learning import Learning, Phase
+from catdog.learning.preparation import Setup
+from catdog.learning.training_loop import Learning, Phase
 from catdog.network.activations import NETWORK_BATCH, Extracted, PhotoPixels, Source, in_batches
 from catdog.network.backbone import set_trainable, stage_ends
 from catdog.network.folded import fold
 from catdog.network.steps import on_devices, strategy_of_devices
 from catdog.photos.photo_sets import labels_of
-from catdog.preparation import Setup
 
 
 def head_phase(setup: Setup, train: Extracted, validation: Extracted) -> Phase:

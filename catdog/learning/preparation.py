@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from catdog.classifier.building import build_classifier
-from catdog.engines import Engine, LocalEngine
 from catdog.errors import Refused
 from catdog.files.json_files import found_in, read_json
+from catdog.learning.engines import Engine, LocalEngine
 from catdog.network.backbone import Backbone, load_backbone
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.look_alikes import find_look_alikes
