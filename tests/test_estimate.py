@@ -8,7 +8,7 @@ from catdog.__main__ import main
 from catdog.errors import Refused, Stopped
 from catdog.files.shelves import RECORD
 from catdog.learning import small_run
-from catdog.learning.estimate import expected
+from catdog.learning.expectation import expected
 from catdog.learning.small_run import NOT_DOWNLOADED, anonymous_bytes, measure, pace, phase_seconds
 from catdog.network.backbone_files import imagenet_file
 from catdog.settings import TrainConfig
@@ -255,5 +255,5 @@ def test_the_command_refuses_what_training_refuses(tmp_path, monkeypatch, capfd)
 
 
 def test_reckoning_brings_no_tensorflow():
-    code = "import sys; import catdog.learning.estimate, catdog.presets; print('tensorflow' in sys.modules)"
+    code = "import sys; import catdog.learning.expectation, catdog.presets; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"

@@ -15,7 +15,7 @@ from catdog.exports import export_jobs
 from catdog.exports.export_jobs import Wanted
 from catdog.files.folders import cache_folder, photo_folders_root, uploads_folder
 from catdog.files.shelves import OF_A_VISITOR, limit_bytes, list_shelves, shelves_folder
-from catdog.learning.estimate import TASK, find_estimate
+from catdog.learning.expectation import TASK, find_estimate
 from catdog.pages import leaving, visitor
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.photo_sets import photos_below

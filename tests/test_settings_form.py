@@ -12,7 +12,7 @@ from trained import REPOSITORY
 
 from catdog.__main__ import main
 from catdog.figures import duration
-from catdog.learning.estimate import Expectation, expected
+from catdog.learning.expectation import Expectation, expected
 from catdog.network.backbone import STARTER_FILE
 from catdog.network.backbone_files import IMAGENET_PARAMETERS, find_parameters
 from catdog.pages.network_picture import describe, network_picture, say_what_learns

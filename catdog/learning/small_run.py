@@ -1,6 +1,6 @@
 """A small run of the functions that training is made of, which tells what the whole of it would take.
 
-What comes out is a measurement: plain numbers, from which catdog/learning/estimate.py reckons time and memory.
+What comes out is a measurement: plain numbers, from which expectation.py reckons time and memory.
 """
 
 import random

@@ -4,7 +4,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError
 from catdog.figures import duration, gigabytes
-from catdog.learning.estimate import TASK, Expectation, expected, find_estimate
+from catdog.learning.expectation import TASK, Expectation, expected, find_estimate
 from catdog.pages.visitor import owner
 from catdog.pages.words import plain
 from catdog.runs import jobs, trials
