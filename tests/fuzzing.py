@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pictures import PHOTO, draw_noise, draw_quarters, encoded, png
 from reliability import peak_mebibytes
 
-from catdog.arguments import build_parser, listed_labels, listed_photos
+from catdog.commands.arguments import build_parser, listed_labels, listed_photos
 from catdog.errors import LONGEST_SENTENCE, Failed, Refused, UnreadablePhoto
 from catdog.photos.archives import unpack_photos
 from catdog.photos.fingerprints import FINGERPRINT, take_fingerprint

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from reliability import REPOSITORY, Case, try_all
 
 from catdog.__main__ import main
-from catdog.arguments import MAX_LIST_LENGTH
+from catdog.commands.arguments import MAX_LIST_LENGTH
 from catdog.errors import Refused
 from catdog.runs.run_folder import create_run, read_config
 from catdog.settings import SETTINGS, TrainConfig

@@ -108,7 +108,7 @@ def test_a_trial_that_is_asked_to_stop_stops_and_has_no_answer(drawings, place, 
         return run
 
     trials_create = trials.create_trial
-    monkeypatch.setattr("catdog.__main__.create_trial", stop_at_once)
+    monkeypatch.setattr("catdog.commands.train.create_trial", stop_at_once)
     assert main(["rates", str(drawings), *SMALL_FLAGS]) == 130
     (job,) = trials.found_trials()
     assert job.status["state"] == "stopped"

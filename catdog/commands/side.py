@@ -4,12 +4,12 @@ Each needs no TensorFlow, takes the parsed arguments and a console for progress,
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from catdog.arguments import LISTS
+from catdog.commands.arguments import LISTS
+from catdog.commands.console import print_json
 from catdog.exports.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.files.folders import require_empty
 from catdog.files.shelves import ShelfSummary, clear_shelves, limit_bytes, list_shelves, readable_size, shelves_folder
@@ -21,11 +21,6 @@ from catdog.results.findings import describe_accuracy, describe_calibration, des
 from catdog.results.report_files import HTML_FILE, left_aside
 from catdog.runs.progress import progress_on
 from catdog.settings import TrainConfig
-
-
-def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(content, ensure_ascii=True))
 
 
 def report_command(arguments: argparse.Namespace, console: TextIO) -> int:

@@ -11,10 +11,11 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from catdog.arguments import require_no_workers
 from catdog.classifier.answers import answer_of
 from catdog.classifier.verdicts import NEITHER, UNSURE
 from catdog.cluster.answer_parts import AnswerParts, cut, describe
+from catdog.commands.arguments import require_no_workers
+from catdog.commands.console import print_json
 from catdog.errors import Refused
 from catdog.files.csv_files import answers_writer
 from catdog.files.folders import require_replaceable
@@ -24,7 +25,6 @@ from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import is_photo_name
 from catdog.plain_text import say
 from catdog.runs.progress import progress_on
-from catdog.side_commands import print_json
 
 if TYPE_CHECKING:
     from catdog.classifier.prediction import Classifier, Prediction
