@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from catdog.pages import leaving, visitor
+from catdog.pages import leaving
+from catdog.pages.every_page import visitor
 from catdog.public_mode import is_public
 from catdog.runs.owners import note_visit
 from catdog.runs.run_folder import runs_folder

@@ -60,7 +60,7 @@ class Package:
     def cards(self, model: str, files: list[tuple[str, bytes]]) -> list[tuple[str, str, bytes]]:
         """Of each photo its name, what its card says, and its picture."""
         from catdog.classifier.loading import load_classifier
-        from catdog.pages.answer_view import probability_bars
+        from catdog.pages.answers.answer_view import probability_bars
         from catdog.photos.reading import small_jpeg
 
         with self.lock:

@@ -91,7 +91,7 @@ def on_page(name: str) -> Callable[[Path], str]:
     """Whether a name, as the pages write it in Markdown, says the name and nothing else."""
 
     def make(_: Path) -> str:
-        from catdog.pages.words import WORD_JOINER, plain
+        from catdog.pages.every_page.words import WORD_JOINER, plain
 
         written = plain(name)
         unescaped = re.sub(r"\\(.)", r"\1", written).replace(WORD_JOINER, "")
@@ -142,7 +142,7 @@ def uploaded(name: str) -> Callable[[Path], str]:
     """Which folder an upload of that name gets."""
 
     def make(folder: Path) -> str:
-        from catdog.pages.uploads import TOKEN_BYTES, unpack_upload
+        from catdog.pages.choose.uploads import TOKEN_BYTES, unpack_upload
 
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as packed:

@@ -12,11 +12,11 @@ from test_pages import button, texts
 from trained import REPOSITORY, run_python
 
 from catdog.errors import Failed
-from catdog.pages import added_models
+from catdog.pages.answers import added_models
 
 PAGE = """
 import streamlit as st
-from catdog.pages.added_models import add_model, added_models
+from catdog.pages.answers.added_models import add_model, added_models
 add_model()
 st.json(added_models())
 """
@@ -166,5 +166,5 @@ def test_the_public_can_add_nothing(kept, trusting, monkeypatch):
 
 
 def test_it_brings_no_tensorflow(tmp_path):
-    code = "import sys, catdog.pages.added_models; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    code = "import sys, catdog.pages.answers.added_models; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.splitlines()[-1] == "False False"

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from reports import make_probabilities, report_of, save_report_run
 from test_browser_runs import choose_rows
 
-from catdog.pages.words import AFTER_MARKDOWN, WORD_JOINER
+from catdog.pages.every_page.words import AFTER_MARKDOWN, WORD_JOINER
 from catdog.runs import jobs
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import open_page, place, texts
 from trained import REPOSITORY
 
-from catdog.pages.words import plain
+from catdog.pages.every_page.words import plain
 
 __all__ = ["place"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from catdog.charts.result_charts import threshold_chart
-from catdog.pages.answer_view import (
+from catdog.pages.answers.answer_view import (
     ALL,
     UNREADABLE,
     WRONG,
@@ -21,8 +21,8 @@ from catdog.pages.answer_view import (
     table_row,
     verdict_line,
 )
-from catdog.pages.answer_why import reasons
-from catdog.pages.answers import Answer, answer_of
+from catdog.pages.answers.answer_why import reasons
+from catdog.pages.answers.kept_answers import Answer, answer_of
 from catdog.results.report_files import Judgement, answered_above
 
 NAMES = ("cats", "dogs")

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, place, texts
 from test_photo_pages import opened, settings_of_the_run, table
 
-from catdog.pages import choose_photos, corrections
+from catdog.pages.choose import choose_photos, corrections
 from catdog.runs import jobs
 
 __all__ = ["place"]
@@ -106,7 +106,7 @@ def doubtful_labels(data: Path, *names: str, label: str = "dogs") -> AppTest:
     """The doubtful labels of a run on these photos of cats, by themselves."""
 
     def script(data, names, label):
-        from catdog.pages.label_view import show_labels
+        from catdog.pages.result.label_view import show_labels
 
         found = [
             {

@@ -42,7 +42,7 @@ def launched(monkeypatch) -> list[Path]:
 def view(source: Path | str, format_name: str = "keras") -> AppTest:
     """The view alone, with a format chosen."""
     app = AppTest.from_string(
-        f"from catdog.pages.export_view import show_export\nshow_export({str(source)!r})", default_timeout=120
+        f"from catdog.pages.result.export_view import show_export\nshow_export({str(source)!r})", default_timeout=120
     ).run()
     app.selectbox[0].set_value(format_name).run()
     assert not app.exception

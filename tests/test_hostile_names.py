@@ -11,7 +11,7 @@ from reliability import case_ids
 from reports import make_probabilities, report_of, save_report_run
 from test_pages import choose_rows, open_page, place, texts
 
-from catdog.pages.words import plain
+from catdog.pages.every_page.words import plain
 from catdog.runs import jobs
 
 __all__ = ["place"]

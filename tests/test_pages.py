@@ -14,8 +14,9 @@ from trained import REPOSITORY, one_json_object, run_python
 from catdog.__main__ import main
 from catdog.errors import Refused
 from catdog.figures import decimal, duration, gigabytes, percent
-from catdog.pages import choose_photos, leaving
-from catdog.pages.words import moment, plain
+from catdog.pages import leaving
+from catdog.pages.choose import choose_photos
+from catdog.pages.every_page.words import moment, plain
 from catdog.photos.photo_sets import photos_below
 from catdog.runs import jobs
 from catdog.runs.run_folder import create_run

@@ -12,7 +12,7 @@ from pictures import draw_scene, encoded, save_scene
 from streamlit.testing.v1 import AppTest
 from test_pages import button, open_page, texts
 
-from catdog.pages import choose_photos, corrections, photo_problems
+from catdog.pages.choose import choose_photos, corrections, photo_problems
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.problems import check_photos
 from catdog.runs import jobs

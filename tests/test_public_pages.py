@@ -16,7 +16,8 @@ from catdog.exports.export_jobs import Wanted
 from catdog.files.folders import cache_folder, photo_folders_root, uploads_folder
 from catdog.files.shelves import OF_A_VISITOR, limit_bytes, list_shelves, shelves_folder
 from catdog.learning.expectation import TASK, find_estimate
-from catdog.pages import leaving, visitor
+from catdog.pages import leaving
+from catdog.pages.every_page import visitor
 from catdog.photos.fingerprints import fingerprint_photos
 from catdog.photos.photo_sets import photos_below
 from catdog.runs import jobs, trials

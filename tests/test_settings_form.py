@@ -15,7 +15,7 @@ from catdog.figures import duration
 from catdog.learning.expectation import Expectation, expected
 from catdog.network.backbone import STARTER_FILE
 from catdog.network.backbone_files import IMAGENET_PARAMETERS, find_parameters
-from catdog.pages.network_picture import describe, network_picture, say_what_learns
+from catdog.pages.training.network_picture import describe, network_picture, say_what_learns
 from catdog.presets import PRESETS
 from catdog.runs import jobs, trials
 from catdog.runs.run_folder import Run, read_config

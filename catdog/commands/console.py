@@ -1,4 +1,4 @@
-"""What a command prints, and how it ends: one sentence on what went wrong, an exit status, and no native library's messages among it."""
+"""What a command prints, and how it ends: in one sentence, with an exit status, and no native messages between."""
 
 import json
 import os

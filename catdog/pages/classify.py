@@ -9,13 +9,13 @@ import streamlit as st
 from catdog.charts.result_charts import threshold_chart
 from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.figures import percent
-from catdog.pages.added_models import add_model, may_add
-from catdog.pages.answer_view import show_answers
-from catdog.pages.answer_why import show_why
-from catdog.pages.answers import classify_part, forget_removed, kept_answers, missing_answers
-from catdog.pages.classifiers import Source, answered_of, choose_classifier, is_only_shown, load
-from catdog.pages.export_view import show_export
-from catdog.pages.words import plain
+from catdog.pages.answers.added_models import add_model, may_add
+from catdog.pages.answers.answer_view import show_answers
+from catdog.pages.answers.answer_why import show_why
+from catdog.pages.answers.classifiers import Source, answered_of, choose_classifier, is_only_shown, load
+from catdog.pages.answers.kept_answers import classify_part, forget_removed, kept_answers, missing_answers
+from catdog.pages.every_page.words import plain
+from catdog.pages.result.export_view import show_export
 from catdog.photos.reading import ENDINGS, MAX_BYTES
 from catdog.public_mode import is_public, limits
 from catdog.settings import BUNDLED

@@ -7,9 +7,9 @@ import streamlit as st
 
 from catdog.figures import counted
 from catdog.memory import give_memory_back
-from catdog.pages import visitor
-from catdog.pages.classifiers import load_once, source_of
-from catdog.pages.photo_problems import remembered
+from catdog.pages.answers.classifiers import load_once, source_of
+from catdog.pages.choose.photo_problems import remembered
+from catdog.pages.every_page import visitor
 from catdog.public_mode import limits
 from catdog.runs import visitors
 

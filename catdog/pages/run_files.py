@@ -6,7 +6,7 @@ import streamlit as st
 
 from catdog.errors import CatdogError
 from catdog.exports.packed_runs import ENDING, WHAT_TRAVELS, file_name_of, pack_run, unpack_run
-from catdog.pages.words import name_of, plain
+from catdog.pages.every_page.words import name_of, plain
 from catdog.public_mode import is_public
 from catdog.runs import jobs
 

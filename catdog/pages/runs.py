@@ -12,10 +12,10 @@ from catdog.charts.run_charts import comparison_chart
 from catdog.errors import CatdogError
 from catdog.figures import decimal
 from catdog.files.csv_files import disarmed
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import name_of, plain, told_apart
 from catdog.pages.run_files import add_run, offer_file
-from catdog.pages.settings_form import fill_form
-from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain, told_apart
+from catdog.pages.training.settings_form import fill_form
 from catdog.plain_text import one_line
 from catdog.runs import jobs
 from catdog.runs.events import read_events

@@ -3,15 +3,15 @@
 import streamlit as st
 
 from catdog.errors import CatdogError
-from catdog.pages import corrections
-from catdog.pages.choose_photos import choose_photos, folder_version
-from catdog.pages.estimate_view import show_estimate
-from catdog.pages.photo_problems import look_through
-from catdog.pages.run_view import show_run
-from catdog.pages.settings_form import choose_preset, learning_settings, more_settings, network_settings
-from catdog.pages.trial_view import show_trials
-from catdog.pages.visitor import owner
-from catdog.pages.words import plain
+from catdog.pages.choose import corrections
+from catdog.pages.choose.choose_photos import choose_photos, folder_version
+from catdog.pages.choose.photo_problems import look_through
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import plain
+from catdog.pages.training.estimate_view import show_estimate
+from catdog.pages.training.run_view import show_run
+from catdog.pages.training.settings_form import choose_preset, learning_settings, more_settings, network_settings
+from catdog.pages.training.trial_view import show_trials
 from catdog.runs import jobs
 from catdog.settings import SETTINGS, TrainConfig
 

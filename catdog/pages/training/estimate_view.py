@@ -5,8 +5,8 @@ import streamlit as st
 from catdog.errors import CatdogError
 from catdog.figures import duration, gigabytes
 from catdog.learning.expectation import TASK, Expectation, expected, find_estimate
-from catdog.pages.visitor import owner
-from catdog.pages.words import plain
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import plain
 from catdog.runs import jobs, trials
 from catdog.settings import TrainConfig
 

@@ -11,10 +11,10 @@ from catdog.errors import CatdogError
 from catdog.figures import percent
 from catdog.files.json_files import found_in, read_json
 from catdog.memory import share_one_heap
-from catdog.pages.added_models import added_models, own_models
-from catdog.pages.result_pictures import version_of
-from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain, told_apart
+from catdog.pages.answers.added_models import added_models, own_models
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import name_of, plain, told_apart
+from catdog.pages.result.result_pictures import version_of
 from catdog.results.report_files import answered_above, read_predictions
 from catdog.runs import jobs
 from catdog.runs.owners import is_own

@@ -18,8 +18,8 @@ from catdog.classifier.heatmaps import draw_map
 from catdog.classifier.verdicts import NEITHER, UNSURE
 from catdog.figures import percent, percentage
 from catdog.files.csv_files import answers_writer, disarmed
-from catdog.pages.answers import PICTURE_SIDE, Answer, picture_of
-from catdog.pages.words import plain
+from catdog.pages.answers.kept_answers import PICTURE_SIDE, Answer, picture_of
+from catdog.pages.every_page.words import plain
 from catdog.photos.reading import small_jpeg, work_ahead
 
 SHOWN_AT_ONCE = 24

@@ -10,7 +10,7 @@ import streamlit as st
 
 from catdog.classifier.verdicts import verdict_of
 from catdog.memory import give_memory_back
-from catdog.pages.classifiers import Source, load
+from catdog.pages.answers.classifiers import Source, load
 from catdog.photos.reading import small_jpeg
 
 # The page is shown anew after a part of the photos: soon at first and seldom then, for that costs the visitor's browser

@@ -9,9 +9,9 @@ from catdog.charts.trial_charts import rates_chart, shares_chart
 from catdog.errors import CatdogError
 from catdog.figures import decimal
 from catdog.files.json_files import found_in
-from catdog.pages.settings_form import fill_form
-from catdog.pages.visitor import owner
-from catdog.pages.words import plain
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import plain
+from catdog.pages.training.settings_form import fill_form
 from catdog.runs import jobs, trials
 from catdog.runs.events import read_events
 from catdog.runs.progress import PHASE_WORDS

@@ -10,7 +10,7 @@ from catdog.errors import Refused
 from catdog.figures import decimal
 from catdog.files.folders import is_allowed
 from catdog.network.backbone_files import find_parameters, frozen_stages
-from catdog.pages.network_picture import network_picture, say_what_learns
+from catdog.pages.training.network_picture import network_picture, say_what_learns
 from catdog.presets import PRESETS, find_preset
 from catdog.public_mode import freeze_depths, is_public, most, within
 from catdog.settings import BACKBONES, SETTINGS, check_backbone_name, rate_steps

@@ -9,8 +9,8 @@ import streamlit as st
 
 from catdog.charts.run_charts import class_colours
 from catdog.figures import percent
-from catdog.pages.result_pictures import Wanted, pictures_of, version_of
-from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.pages.every_page.words import HASH_OF_NAMES, plain
+from catdog.pages.result.result_pictures import Wanted, pictures_of, version_of
 from catdog.plain_text import one_line
 from catdog.results.report_files import Judgement, read_maps, read_predictions
 

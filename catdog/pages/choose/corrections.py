@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from catdog.errors import CatdogError
-from catdog.pages.words import plain
+from catdog.pages.every_page.words import plain
 from catdog.photos.photo_sets import find_photo_set
 from catdog.plain_text import one_line
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.pages.every_page.words import HASH_OF_NAMES, plain
 from catdog.photos.photo_sets import PhotoSet
 from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.plain_text import one_line

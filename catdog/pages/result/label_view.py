@@ -7,9 +7,9 @@ from typing import Any
 import streamlit as st
 
 from catdog.figures import percent
-from catdog.pages import corrections
-from catdog.pages.result_pictures import Wanted, pictures_of, version_of
-from catdog.pages.words import plain
+from catdog.pages.choose import corrections
+from catdog.pages.every_page.words import plain
+from catdog.pages.result.result_pictures import Wanted, pictures_of, version_of
 from catdog.plain_text import one_line
 from catdog.results.findings import describe_wrong_labels
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from catdog.pages import corrections
-from catdog.pages.photo_grid import show_pictures
-from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.pages.choose import corrections
+from catdog.pages.choose.photo_grid import show_pictures
+from catdog.pages.every_page.words import HASH_OF_NAMES, plain
 from catdog.photos.fingerprints import Fingerprints, fingerprint_photos
 from catdog.photos.photo_sets import PhotoSet, find_photo_set
 from catdog.photos.problems import KINDS, Problem, judge_photos

@@ -4,7 +4,7 @@ import json
 
 import streamlit as st
 
-from catdog.pages.words import plain
+from catdog.pages.every_page.words import plain
 from catdog.public_mode import is_public, limits
 from catdog.runs import visitors
 

@@ -9,8 +9,8 @@ from catdog.exports import export_jobs
 from catdog.exports.export_jobs import Wanted
 from catdog.exports.formats import FORMATS, Export, check_choice, snippet
 from catdog.files.shelves import readable_size
-from catdog.pages.visitor import owner
-from catdog.pages.words import plain
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import plain
 from catdog.runs import jobs
 
 POLL_SECONDS = 1.0

@@ -13,11 +13,11 @@ from catdog.charts.sparklines import sparkline
 from catdog.errors import CatdogError
 from catdog.figures import duration, percent
 from catdog.files.json_files import found_in, read_json
-from catdog.pages.classifiers import LINK
-from catdog.pages.export_view import show_export
-from catdog.pages.result_view import show_result
-from catdog.pages.visitor import owner
-from catdog.pages.words import name_of, plain, told_apart
+from catdog.pages.answers.classifiers import LINK
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import name_of, plain, told_apart
+from catdog.pages.result.export_view import show_export
+from catdog.pages.result.result_view import show_result
 from catdog.public_mode import is_public
 from catdog.runs import jobs
 from catdog.runs.course import Course

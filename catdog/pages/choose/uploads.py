@@ -12,8 +12,8 @@ import streamlit as st
 from catdog.errors import CatdogError, Refused
 from catdog.figures import counted
 from catdog.files.folders import entries_of, remove_unfinished, uploads_folder
-from catdog.pages.visitor import owner
-from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import HASH_OF_NAMES, plain
 from catdog.photos.photo_sets import photos_below
 from catdog.photos.reading import ENDINGS
 from catdog.public_mode import is_public, limits

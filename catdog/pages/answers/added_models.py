@@ -14,7 +14,7 @@ from catdog.errors import CatdogError, Failed, Refused
 from catdog.files.folders import models_folder
 from catdog.inspection.model_files import MAX_BYTES
 from catdog.inspection.model_trial import try_model
-from catdog.pages.words import plain
+from catdog.pages.every_page.words import plain
 from catdog.public_mode import is_public
 
 TOKEN_BYTES = 16  # of the name of the folder that a file lies in, so that nobody guesses another's

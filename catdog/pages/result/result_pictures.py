@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from catdog.classifier.heatmaps import draw_map
-from catdog.pages.words import HASH_OF_NAMES
+from catdog.pages.every_page.words import HASH_OF_NAMES
 from catdog.photos.reading import UnreadablePhoto, read_bytes, small_jpeg, work_ahead
 from catdog.results.report_files import REPORT_FILE
 

@@ -11,10 +11,10 @@ from catdog.figures import percent
 from catdog.files.csv_files import disarmed
 from catdog.files.folders import may_see_photos
 from catdog.files.json_files import found_in, read_json
-from catdog.pages.label_view import show_labels
-from catdog.pages.mistake_view import show_mistakes
-from catdog.pages.visitor import owner
-from catdog.pages.words import plain
+from catdog.pages.every_page.visitor import owner
+from catdog.pages.every_page.words import plain
+from catdog.pages.result.label_view import show_labels
+from catdog.pages.result.mistake_view import show_mistakes
 from catdog.results.findings import describe_accuracy, describe_calibration
 from catdog.results.report_files import HTML_FILE, count_right, left_aside, read_report
 

@@ -17,11 +17,11 @@ from catdog.files.folders import (
     photo_folders_root,
     remove_unfinished,
 )
-from catdog.pages.corrections import left_out_of, relabelled_of, show_left_out
-from catdog.pages.photo_grid import example_pictures, show_grid
-from catdog.pages.photo_problems import judged, known_fingerprints, show_problems
-from catdog.pages.uploads import LAYOUT_WORDS, from_upload
-from catdog.pages.words import HASH_OF_NAMES, plain
+from catdog.pages.choose.corrections import left_out_of, relabelled_of, show_left_out
+from catdog.pages.choose.photo_grid import example_pictures, show_grid
+from catdog.pages.choose.photo_problems import judged, known_fingerprints, show_problems
+from catdog.pages.choose.uploads import LAYOUT_WORDS, from_upload
+from catdog.pages.every_page.words import HASH_OF_NAMES, plain
 from catdog.photos.photo_sets import PhotoSet, find_photo_set, require_folder
 from catdog.photos.problems import Problem
 from catdog.photos.reading import is_photo_name

@@ -11,12 +11,12 @@ from catdog.classifier.heatmaps import draw_map
 from catdog.classifier.verdicts import NEITHER
 from catdog.errors import CatdogError
 from catdog.figures import percent
-from catdog.pages.answer_view import probability_bars, verdict_line
-from catdog.pages.answers import Answer
-from catdog.pages.classifiers import Source
-from catdog.pages.result_pictures import Wanted, draw_one
-from catdog.pages.result_view import photos_folder
-from catdog.pages.words import plain
+from catdog.pages.answers.answer_view import probability_bars, verdict_line
+from catdog.pages.answers.classifiers import Source
+from catdog.pages.answers.kept_answers import Answer
+from catdog.pages.every_page.words import plain
+from catdog.pages.result.result_pictures import Wanted, draw_one
+from catdog.pages.result.result_view import photos_folder
 from catdog.photos.reading import UnreadablePhoto, small_jpeg, work_ahead
 
 PICTURE_SIDE = 640  # pixels of the longer side

@@ -1,0 +1,1 @@
+"""Answers to photos: which classifier gives them, what they are, why, and how they are shown."""
