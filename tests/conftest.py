@@ -1,10 +1,11 @@
 """What all tests may use."""
 
 import pytest
+from helpers.app_pages import place
+from helpers.trained_runs import drawings, trained
 from hypothesis import settings
-from trained import drawings, trained
 
-__all__ = ["drawings", "own_cache", "trained"]
+__all__ = ["drawings", "own_cache", "place", "trained"]
 
 # The same cases on every machine, however slow it is.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import keras
 import pytest
-from trained import REPOSITORY, run_python
+from helpers.places import REPOSITORY
+from helpers.processes import run_python
 
 from catdog.photos.photo_sets import find_photo_set
 from catdog.photos.reading import digest_files, read_photo

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from http_server import closed_port
+from helpers.http_server import closed_port
 from PIL import Image
 
 REPOSITORY = Path(__file__).parent.parent

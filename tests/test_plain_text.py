@@ -5,9 +5,9 @@ import os
 import unicodedata
 
 import pytest
+from helpers.pictures import place
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import place
 
 from catdog.__main__ import main
 from catdog.errors import LONGEST_SENTENCE, Refused

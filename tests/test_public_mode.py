@@ -7,8 +7,10 @@ import time
 from dataclasses import fields
 
 import pytest
-from test_pages import button, open_page, place, texts
-from trained import REPOSITORY, run_python, small_config
+from helpers.app_pages import button, open_page, texts
+from helpers.places import REPOSITORY
+from helpers.processes import run_python
+from helpers.trained_runs import small_config
 
 from catdog.errors import Refused
 from catdog.files.folders import allowed_folder, is_allowed, may_see_photos, photo_folders_root, uploads_folder
@@ -29,8 +31,6 @@ from catdog.runs.run_folder import Run, create_run, read_status
 from catdog.runs.time_limits import in_time
 from catdog.runs.visitors import new_token, owner_with
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, TrainConfig
-
-__all__ = ["place"]
 
 OTHER = owner_with(new_token())
 

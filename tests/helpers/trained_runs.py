@@ -1,0 +1,34 @@
+"""A small photo set of drawings and classifiers trained on it, made once for all tests that need one."""
+
+from pathlib import Path
+
+import pytest
+
+from catdog.__main__ import main
+from catdog.photos.drawings import draw_photo_set
+from catdog.settings import TrainConfig
+
+SMALL_FLAGS = ["--backbone", "starter", "--image-size", "64", "--head-epochs", "3"]
+
+
+def small_config(data: Path, **settings) -> TrainConfig:
+    """The settings of a run of seconds."""
+    defaults = {"backbone": "starter", "image_size": 32, "head_epochs": 2, "batch_size": 8}
+    return TrainConfig(data=str(data), **{**defaults, **settings})
+
+
+@pytest.fixture(scope="session")
+def drawings(tmp_path_factory) -> Path:
+    """48 training and 16 validation drawings."""
+    folder = tmp_path_factory.mktemp("drawings") / "photos"
+    draw_photo_set(folder, train=48, validation=16, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(drawings, tmp_path_factory) -> Path:
+    """The folder of a finished run of both phases on the drawings."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    flags = [*SMALL_FLAGS, "--fine-tune-epochs", "1", "--out", str(folder)]
+    assert main(["train", str(drawings), *flags]) == 0
+    return folder
