@@ -1,10 +1,15 @@
 """The house keeps its floors: who may import whom, how long a module may be, how many stand in a room."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from helpers.places import REPOSITORY
 from importlinter.cli import lint_imports
+
+sys.path.append(str(REPOSITORY / "docs"))
+import draw_house
 
 PACKAGE = REPOSITORY / "catdog"
 MOST_LINES, MOST_MODULES = 400, 12
@@ -28,3 +33,17 @@ def test_no_room_is_too_full_and_no_module_too_long(room: Path):
     assert modules
     assert len(modules) <= MOST_MODULES
     assert {path.name for path in modules if len(path.read_text().splitlines()) > MOST_LINES} == set()
+
+
+def test_the_drawing_is_of_the_imports_as_they_are():
+    house, text = draw_house.House(), draw_house.PAGE.read_text(encoding="utf-8")
+    assert draw_house.PICTURE.read_text(encoding="utf-8") == draw_house.draw(house), "run: python docs/draw_house.py"
+    assert draw_house.with_rooms(text, house) == text, "run: python docs/draw_house.py"
+
+
+def test_the_ways_named_in_the_page_are_there():
+    text = draw_house.PAGE.read_text(encoding="utf-8")
+    table = text[text.index("| to change |") : text.index("`pyproject.toml` holds")]
+    ways = re.findall(r"`([\w/]+(?:\.py|/))`", table)
+    assert len(ways) >= 8
+    assert [way for way in ways if not (PACKAGE / way).exists()] == []
