@@ -1,11 +1,14 @@
 """What all tests may use."""
 
+import gc
+import sys
+
 import pytest
 from helpers.app_pages import place
-from helpers.trained_runs import drawings, trained
+from helpers.trained_runs import Tiny, drawings, trained
 from hypothesis import settings
 
-__all__ = ["drawings", "own_cache", "place", "trained"]
+__all__ = ["drawings", "little_to_look_through", "own_cache", "place", "trained"]
 
 # The same cases on every machine, however slow it is.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None)
@@ -17,4 +20,14 @@ def own_cache(tmp_path_factory):
     """No test reads or fills the cache of whoever runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CATDOG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        Tiny.path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_to_look_through():
+    """What a module's tests have left is not looked through for garbage again: runs do that, and it takes a second."""
+    yield
+    if "keras" in sys.modules:
+        gc.collect()
+        gc.freeze()
