@@ -5,10 +5,10 @@ import sys
 
 import pytest
 from helpers.app_pages import place
-from helpers.trained_runs import Tiny, drawings, trained
+from helpers.trained_runs import Tiny, drawings, tiny_run, trained
 from hypothesis import settings
 
-__all__ = ["drawings", "little_to_look_through", "own_cache", "place", "trained"]
+__all__ = ["drawings", "little_to_look_through", "own_cache", "place", "tiny_run", "trained"]
 
 # The same cases on every machine, however slow it is.
 settings.register_profile("quick", deadline=None, derandomize=True, database=None)

@@ -70,8 +70,8 @@ def test_every_export_answers_as_its_classifier_does_also_without_catdog(trained
     assert probabilities == pytest.approx(expected.probabilities, abs=tolerance)
 
 
-def test_an_export_without_a_name_gets_one_and_what_is_printed_can_be_run(trained, drawings, folder, capfd):
-    assert main(["export", str(trained), "--format", "onnx"]) == 0
+def test_an_export_without_a_name_gets_one_and_what_is_printed_can_be_run(tiny_run, drawings, folder, capfd):
+    assert main(["export", str(tiny_run), "--format", "onnx"]) == 0
     printed = capfd.readouterr()
     assert printed.err.splitlines() == [
         "Loading the classifier ...",
@@ -89,17 +89,17 @@ def test_an_export_without_a_name_gets_one_and_what_is_printed_can_be_run(traine
 
 
 @pytest.mark.parametrize("format_name", ["keras", "h5"])
-def test_what_keras_wrote_is_a_classifier_again(trained, folder, format_name):
-    export = export_classifier(trained, format_name)
+def test_what_keras_wrote_is_a_classifier_again(tiny_run, folder, format_name):
+    export = export_classifier(tiny_run, format_name)
     again = load_classifier(export.file)
     assert again.class_names == ("cats", "dogs")
-    assert again.info.items() >= load_classifier(trained).info.items()
+    assert again.info.items() >= load_classifier(tiny_run).info.items()
     assert again.info["input"] == "RGB from 0 to 255, float32 or uint8 (n, 64, 64, 3)"
     assert again.info["output"] == "probabilities, float32 (n, 2), in the order of class_names"
 
 
-def test_a_litert_file_names_its_classes_as_litert_expects(trained, folder):
-    with zipfile.ZipFile(export_classifier(trained, "litert").file) as archive:
+def test_a_litert_file_names_its_classes_as_litert_expects(tiny_run, folder):
+    with zipfile.ZipFile(export_classifier(tiny_run, "litert").file) as archive:
         assert archive.read("labels.txt") == b"cats\ndogs\n"
         about = json.loads(archive.read("classifier.json"))
     assert (about["image_size"], about["quantized"]) == (64, False)
@@ -123,8 +123,8 @@ def test_the_bundled_classifier_is_compared_on_drawings_and_keeps_its_notice(fol
     assert "licence" in load_classifier(export.file).info["notice"].lower()
 
 
-def test_drawings_stand_in_for_photos_that_have_gone(trained, folder, few_drawings):
-    shutil.copytree(trained, "run")
+def test_drawings_stand_in_for_photos_that_have_gone(tiny_run, folder, few_drawings):
+    shutil.copytree(tiny_run, "run")
     listed = Path("run/predictions.csv")
     first, *rows = listed.read_text().splitlines()
     listed.write_text("\n".join([first, *(f"gone/{row}" for row in rows[7:]), *rows[:7]]))
@@ -232,16 +232,16 @@ def test_a_missing_package_is_named_with_how_to_get_it(folder, monkeypatch, form
 
 
 @pytest.mark.parametrize(("shift", "kept"), [(0.004, True), (0.006, False), (np.nan, False)])
-def test_an_export_that_answers_otherwise_is_not_kept(trained, folder, monkeypatch, shift, kept):
+def test_an_export_that_answers_otherwise_is_not_kept(tiny_run, folder, monkeypatch, shift, kept):
     right = round_trips.LOADERS["savedmodel"]
     monkeypatch.setitem(
         round_trips.LOADERS, "savedmodel", lambda file: lambda pixels: right(file)(pixels) + np.array([shift, -shift])
     )
     if kept:
-        assert export_classifier(trained, "savedmodel").largest_difference == pytest.approx(shift, abs=1e-4)
+        assert export_classifier(tiny_run, "savedmodel").largest_difference == pytest.approx(shift, abs=1e-4)
         return
     with pytest.raises(Failed) as failed:
-        export_classifier(trained, "savedmodel")
+        export_classifier(tiny_run, "savedmodel")
     assert str(failed.value) == (
         "The savedmodel export was not kept: loaded again, it gives 16 of 16 photos probabilities "
         "further than 0.005 from the classifier's."
@@ -249,13 +249,13 @@ def test_an_export_that_answers_otherwise_is_not_kept(trained, folder, monkeypat
     assert list(folder.iterdir()) == []
 
 
-def test_what_appears_meanwhile_is_left_alone(trained, folder):
+def test_what_appears_meanwhile_is_left_alone(tiny_run, folder):
     def tell(sentence: str) -> None:
         if sentence.startswith("Comparing"):
             Path("cat_dog_classifier.keras").write_text("mine")
 
     with pytest.raises(Refused, match="is there already"):
-        export_classifier(trained, "keras", tell=tell)
+        export_classifier(tiny_run, "keras", tell=tell)
     assert Path("cat_dog_classifier.keras").read_text() == "mine"
     assert len(list(folder.iterdir())) == 1
 

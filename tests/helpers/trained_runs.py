@@ -47,3 +47,12 @@ def trained(drawings, tmp_path_factory) -> Path:
     flags = [*SMALL_FLAGS, "--fine-tune-epochs", "1", "--out", str(folder)]
     assert main(["train", str(drawings), *flags]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(drawings, tmp_path_factory) -> Path:
+    """The same on the tiny backbone, for tests that need a run but not a network that has learned much."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    flags = ["--backbone", tiny_backbone(), *SMALL_FLAGS[2:], "--fine-tune-epochs", "1", "--out", str(folder)]
+    assert main(["train", str(drawings), *flags]) == 0
+    return folder

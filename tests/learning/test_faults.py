@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from helpers.places import REPOSITORY
 from helpers.processes import run_python
+from helpers.trained_runs import tiny_backbone
 
 from catdog.files.shelves import list_shelves
 from catdog.runs.events import read_events
 from catdog.runs.run_folder import read_status
 
-FLAGS = ["--backbone", "starter", "--image-size", "32", "--batch-size", "8", "--augment", "mirror"]
+pytestmark = pytest.mark.slow
+
+FLAGS = ["--image-size", "32", "--batch-size", "8", "--augment", "mirror"]
 FLAGS += ["--head-epochs", "30", "--fine-tune-epochs", "3", "--fine-tune-learning-rate", "0.0005"]
 # Runs of caches of their own each measure whether bfloat16 is faster, and so may choose differently.
 FLAGS += ["--bfloat16", "off"]
@@ -36,7 +39,16 @@ def start(*arguments: str, cwd: Path, cache: Path) -> subprocess.Popen:
 
 def train_flags(drawings: Path, run: Path) -> list[str]:
     """What trains on the drawings into a run's folder, or resumes the run that is in it."""
-    return ["train", str(drawings), *FLAGS, "--out", str(run), *(["--resume"] if run.exists() else [])]
+    return [
+        "train",
+        str(drawings),
+        "--backbone",
+        tiny_backbone(),
+        *FLAGS,
+        "--out",
+        str(run),
+        *(["--resume"] if run.exists() else []),
+    ]
 
 
 def ended(process: subprocess.Popen) -> int:

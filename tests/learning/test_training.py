@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,7 +18,6 @@ from catdog.files.json_files import read_json
 from catdog.learning import training
 from catdog.learning.training import train
 from catdog.network import activations
-from catdog.network.backbone import STARTER_FILE
 from catdog.photos.photo_sets import find_photo_set, photos_below
 from catdog.photos.problems import check_photos
 from catdog.runs.events import read_events
@@ -104,7 +104,7 @@ def test_only_the_frozen_stays_and_batch_normalization_never_changes(drawings, t
 
     run.listen = look
     train(config, run)
-    original = {variable.path: variable.numpy() for variable in keras.models.load_model(STARTER_FILE).variables}
+    original = {variable.path: variable.numpy() for variable in keras.models.load_model(config.backbone).variables}
     learned = {name: value for name, value in after.items() if name in original}
     batch_normalization = {name for name in original if "_bn/" in name}
     assert learned.keys() == original.keys() - batch_normalization
@@ -168,21 +168,33 @@ def test_mirroring_shows_two_views(drawings, tmp_path, monkeypatch):
 
 
 def test_two_processes_with_one_seed_write_the_same_predictions(drawings, tmp_path):
-    flags = ["--backbone", "starter", "--image-size", "32", "--head-epochs", "2", "--fine-tune-epochs", "1"]
-    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+    config = small_config(drawings, fine_tune_epochs=1, batch_size=32)
+    flags = ["--backbone", config.backbone, "--image-size", "32", "--head-epochs", "2", "--fine-tune-epochs", "1"]
+    for name in ("a", "b"):
         done = run_python(
-            "-m", "catdog", "train", str(drawings), *flags, "--seed", seed, "--out", str(tmp_path / name), cwd=tmp_path
+            "-m", "catdog", "train", str(drawings), *flags, "--seed", "3", "--out", str(tmp_path / name), cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
+    train(replace(config, seed=4), tmp_path / "c")
     first, second, other = ((tmp_path / name / "predictions.csv").read_bytes() for name in "abc")
     assert first == second
     assert first != other
 
 
+TO_BE_STOPPED = {"head_epochs": 3, "fine_tune_epochs": 2, "fine_tune_learning_rate": 0.001}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(drawings, tmp_path_factory) -> dict:
+    """The result of a run that nobody stopped."""
+    return train(small_config(drawings, **TO_BE_STOPPED), tmp_path_factory.mktemp("undisturbed") / "run")
+
+
 @pytest.mark.parametrize(("phase", "epoch", "epochs"), [("head", 2, 2), ("fine-tune", 1, 4)])
-def test_a_stopped_run_keeps_its_best_and_resumes_to_the_same_end(drawings, tmp_path, phase, epoch, epochs):
-    config = small_config(drawings, head_epochs=3, fine_tune_epochs=2, fine_tune_learning_rate=0.001)
-    undisturbed = train(config, tmp_path / "undisturbed")
+def test_a_stopped_run_keeps_its_best_and_resumes_to_the_same_end(
+    drawings, undisturbed, tmp_path, phase, epoch, epochs
+):
+    config = small_config(drawings, **TO_BE_STOPPED)
     run = create_run(config, tmp_path / "stopped")
 
     def listen(event):
@@ -201,7 +213,7 @@ def test_a_stopped_run_keeps_its_best_and_resumes_to_the_same_end(drawings, tmp_
     assert read_status(run.folder)["state"] == "done"
     assert not run.checkpoint_folder.exists()
     assert {**result, "run": 0, "files": 0, "seconds": 0} == {**undisturbed, "run": 0, "files": 0, "seconds": 0}
-    same = [(folder / "predictions.csv").read_bytes() for folder in (run.folder, tmp_path / "undisturbed")]
+    same = [(folder / "predictions.csv").read_bytes() for folder in (run.folder, Path(undisturbed["run"]))]
     assert same[0] == same[1]
 
 
@@ -215,7 +227,12 @@ def test_a_run_stopped_before_its_first_epoch_says_so(drawings, tmp_path):
 
 def test_a_diverging_run_fails_in_a_sentence_and_keeps_the_best(drawings, tmp_path):
     config = small_config(
-        drawings, fine_tune_epochs=5, fine_tune_learning_rate=1.0, freeze_depth="conv2", image_size=32
+        drawings,
+        backbone="starter",
+        fine_tune_epochs=5,
+        fine_tune_learning_rate=1.0,
+        freeze_depth="conv2",
+        image_size=32,
     )
     with pytest.raises(Failed, match="no longer a number in fine-tuning epoch") as caught:
         train(config, tmp_path / "run")

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.places import TESTS
 from helpers.processes import run_python
 
@@ -37,6 +38,7 @@ def test_two_devices_go_the_steps_that_one_would_go(tmp_path):
     assert found["difference"] < 1e-5
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_gives_the_labels_of_a_run_on_one(drawings, tmp_path):
     command = ["train", str(drawings), "--backbone", "starter", "--image-size", "64", "--head-epochs", "8"]
     command += ["--head-learning-rate", "0.01", "--fine-tune-epochs", "2", "--batch-size", "9"]
