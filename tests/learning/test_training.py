@@ -86,12 +86,7 @@ def test_events_tell_the_whole_run(trained):
 
 def test_only_the_frozen_stays_and_batch_normalization_never_changes(drawings, tmp_path):
     config = small_config(
-        drawings,
-        backbone="starter",
-        head_epochs=1,
-        fine_tune_epochs=1,
-        fine_tune_learning_rate=0.003,
-        freeze_depth="none",
+        drawings, head_epochs=1, fine_tune_epochs=1, fine_tune_learning_rate=0.003, freeze_depth="none"
     )
     run = create_run(config, tmp_path / "run")
     after = {}
