@@ -28,6 +28,7 @@ FIRST_PORT, PORTS = 8501, 100
 LOOK_SECONDS = 0.1
 # Streamlit waits for what its pages are at; nobody who pressed Ctrl-C waits for that.
 GOODBYE_SECONDS = 10
+ALWAYS_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def app_command(arguments: argparse.Namespace, console: TextIO) -> int:
@@ -126,8 +127,9 @@ def ending_on_signals() -> Iterator[None]:
 
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
-    # nohup, or a shell that starts something in the background, has some of them ignored.
-    numbers = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    # nohup has the last one ignored, as is meant. A script ignores the first for what it starts with &, but that one
+    # ends all the same, as Streamlit does.
+    numbers = [each for each in before if each in ALWAYS_ENDING or before[each] != signal.SIG_IGN]
     for number in numbers:
         signal.signal(number, leave)
     try:
@@ -139,8 +141,10 @@ def ending_on_signals() -> Iterator[None]:
 
 
 def answers(address: str, port: int) -> bool:
-    """Whether something listens there by now."""
-    with suppress(OSError), socket.create_connection((reached_at(address), port), timeout=1):
+    """Whether a server answers there by now: it listens earlier, but is not yet ready for a signal then."""
+    with suppress(OSError), socket.create_connection((reached_at(address), port), timeout=1) as asked:
+        asked.sendall(b"GET /_stcore/health HTTP/1.0\r\n\r\n")
+        asked.recv(1)
         return True
     return False
 

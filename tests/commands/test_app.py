@@ -134,6 +134,19 @@ def test_ctrl_c_while_it_still_starts_prints_no_traceback(seconds, tmp_path):
     assert not can_connect("127.0.0.1", port)
 
 
+def test_signals_that_whoever_started_it_ignores_end_it_except_that_of_a_closed_terminal(tmp_path):
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        with started_app(tmp_path, "--port", str(closed_port())) as started:
+            started.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert started.process.poll() is None
+            assert started.end(signal.SIGINT) == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def child_of(pid: int) -> str:
     """The processes that this one has started."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text()
