@@ -18,14 +18,17 @@ __version__ = "0.1.0"
 __all__ = ["TrainConfig", "load_classifier", "train"]
 
 
+# What brings TensorFlow, which takes seconds. Named by text, so that whoever reads the version depends on none of it.
+LATER = {
+    "train": "catdog.learning.training:train",
+    "load_classifier": "catdog.classifier.loading:load_classifier",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import `train` and `load_classifier` when first asked for: they bring TensorFlow, which takes seconds."""
-    if name == "train":
-        from catdog.learning.training import train
+    """Import `train` and `load_classifier` when first asked for."""
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pkgutil import resolve_name
 
-        return train
-    if name == "load_classifier":
-        from catdog.classifier.loading import load_classifier
-
-        return load_classifier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return resolve_name(LATER[name])

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from catdog.commands.app import app_command
 from catdog.commands.arguments import build_parser, build_script_parser
 from catdog.commands.classify import classify_command
 from catdog.commands.console import guarded
@@ -35,6 +36,7 @@ COMMANDS = {
     "export": export_command,
     "samples": samples_command,
     "cache": cache_command,
+    "app": app_command,
 }
 
 

@@ -16,8 +16,7 @@ from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from catdog.errors import CatdogError, Failed, Refused
-from catdog.files.storage import HOW_TO_INSTALL
-from catdog.places import PACKAGE
+from catdog.places import PACKAGE, how_to_install, search_path
 from catdog.plain_text import one_line
 
 # Processors of a worker, where that many are free for each: more gain little on the few photos that go through the
@@ -49,7 +48,7 @@ def cluster(workers: int | None) -> Iterator[Share]:
         import ray
         import ray.data
     except ImportError:
-        raise Refused(f"--engine ray takes more packages: {HOW_TO_INSTALL}.") from None
+        raise Refused(f"--engine ray takes more packages: {how_to_install('ray')}.") from None
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
@@ -94,8 +93,7 @@ def connect(ray: Any) -> None:
             ray.init(runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
         else:
             # The workers find the package where this process did, wherever that was started.
-            before = os.environ.get("PYTHONPATH")
-            os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *([before] if before else [])])
+            os.environ["PYTHONPATH"] = search_path()
             # A worker is the work itself, which nothing else on this machine need go before.
             os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(include_dashboard=False, object_store_memory=PASSED_BYTES, **quiet)

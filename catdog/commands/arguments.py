@@ -4,10 +4,12 @@ import argparse
 import csv
 import io
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from catdog import __version__
 from catdog.classifier.verdicts import UNSURE_BELOW
 from catdog.errors import Refused
 from catdog.exports.formats import FORMATS
@@ -18,6 +20,7 @@ from catdog.settings import OF_THE_PHOTOS, SETTINGS, checked
 
 # Of a list of photos; that of 100,000 photos takes a tenth. A device such as /dev/zero never ends.
 MAX_LIST_LENGTH = 50_000_000
+HIGHEST_PORT = 65_535
 # The settings that are given as files, as a sentence about another such file goes on.
 LISTS = {"leave_out": "leave out than --leave-out", "relabel": "relabel than --relabel"}
 
@@ -110,6 +113,13 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_port(text: str) -> int:
+    """A number that a port can have."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 5 or not 1 <= int(text) <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to {HIGHEST_PORT}")
+    return int(text)
+
+
 def add_corrections(parser: argparse.ArgumentParser) -> None:
     """Add the flags that name photos not to use, and photos that are to count as another class."""
     help_text = "Text file with photos not to use, one a line, as paths in DATA. Default: none"
@@ -145,14 +155,19 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def build_parser() -> Parser:
     """The parser of the whole command line."""
-    parser = Parser(
-        prog="python -m catdog", description="Train cat-or-dog classifiers, and use them.", allow_abbrev=False
-    )
+    parser = Parser(prog=program(), description="Train cat-or-dog classifiers, and use them.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=__version__, help="print the version, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     add_training_commands(commands)
     add_classifier_commands(commands)
     add_side_commands(commands)
+    add_app_command(commands)
     return parser
+
+
+def program() -> str:
+    """What people type to get here: the installed command, or the module."""
+    return "catdog" if Path(sys.argv[0]).stem == "catdog" else "python -m catdog"
 
 
 def add_training_commands(commands: Any) -> None:
@@ -245,6 +260,17 @@ def add_side_commands(commands: Any) -> None:
     )
     cache.add_argument("--clear", action="store_true", help="Remove all of it.")
     cache.add_argument("--json", action="store_true", help="Print it as one JSON object.")
+
+
+def add_app_command(commands: Any) -> None:
+    """Add what opens the pages."""
+    app = commands.add_parser("app", help="open the pages in a browser", allow_abbrev=False)
+    help_text = "Where to listen; default: the first free one from 8501 on."
+    app.add_argument("--port", metavar="NUMBER", type=parse_port, help=help_text)
+    help_text = "At which address to listen: 0.0.0.0 lets others on your network in. Default: localhost"
+    app.add_argument("--address", metavar="ADDRESS", help=help_text)
+    help_text = "For strangers: each visitor has photos and runs of their own, with limits, as with CATDOG_PUBLIC=1."
+    app.add_argument("--public", action="store_true", help=help_text)
 
 
 def build_script_parser() -> Parser:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from catdog.commands.arguments import LISTS
+from catdog.commands.arguments import LISTS, program
 from catdog.commands.console import print_json
 from catdog.exports.packed_runs import WHAT_TRAVELS, file_name_of, pack_run, unpack_run
 from catdog.files.folders import require_empty
@@ -114,7 +114,7 @@ def samples_command(arguments: argparse.Namespace, console: TextIO) -> int:
             samples.fetch_tutorial_photos(folder, on_progress=on_progress)
     finally:
         progress.close()
-    say(f"The photos are in {folder}; train on them with: python -m catdog train {folder}")
+    say(f"The photos are in {folder}; train on them with: {program()} train {folder}")
     return 0
 
 

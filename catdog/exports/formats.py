@@ -8,10 +8,10 @@ from string import Template
 
 from catdog.errors import Refused
 from catdog.figures import percent
+from catdog.places import how_to_install
 from catdog.runs.run_folder import H5_FILE, KERAS_FILE
 
 SNIPPETS = Path(__file__).parent / "snippets"
-REQUIREMENTS_FILE = "requirements-export.txt"
 QUANTIZED_FILE = "cat_dog_classifier_int8.tflite"
 QUANTIZER = "litert_quantizer"
 
@@ -112,4 +112,4 @@ def check_choice(format_name: str, quantize: bool) -> None:
     missing = next((name for name in needed if find_spec(name) is None), None)
     if missing:
         what = "A quantized litert export" if missing == QUANTIZER else f"The {format_name} export"
-        raise Refused(f"{what} needs {missing}, which is not installed: pip install -r {REQUIREMENTS_FILE} gets it.")
+        raise Refused(f"{what} needs {missing}, which is not installed: {how_to_install('export')} gets it.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from catdog.errors import Refused
+from catdog.places import how_to_install
 from catdog.plain_text import one_line
 
 # A file or folder of either kind. One in object storage has the methods of a path, but no descriptor and no links.
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     Place: TypeAlias = Path | UPath
 else:
     Place = Path
-
-HOW_TO_INSTALL = "pip install -r requirements-ray.txt"
 
 
 def is_address(source: object) -> bool:
@@ -34,7 +33,7 @@ def as_place(source: Place | str) -> Place:
     try:
         from upath import UPath
     except ImportError:
-        raise Refused(f"{source} lies in object storage, which takes more packages: {HOW_TO_INSTALL}.") from None
+        raise Refused(f"{source} lies in object storage, which takes more packages: {how_to_install('ray')}.") from None
     try:
         place = UPath(source)
         place.fs  # noqa: B018 - what reads this kind of storage is looked for only now

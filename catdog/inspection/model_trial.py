@@ -23,7 +23,7 @@ from typing import Any
 
 from catdog.errors import Failed, Refused
 from catdog.files.json_files import found_in
-from catdog.places import PACKAGE
+from catdog.places import search_path
 from catdog.settings import SETTINGS
 
 
@@ -105,8 +105,7 @@ def start(task: str, path: Path, folder: Path, output: int) -> subprocess.Popen:
     """Start the process that does a task with a file, with a folder for what it writes; raises `OSError`."""
     passed = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
     homes = dict.fromkeys(("HOME", "TMPDIR", "TEMP", "TMP", "KERAS_HOME"), str(folder))
-    search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
-    python = {"PYTHONPATH": search_path, "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
+    python = {"PYTHONPATH": search_path(), "PYTHONDONTWRITEBYTECODE": "1", "CUDA_VISIBLE_DEVICES": "-1"}
     return subprocess.Popen(
         [sys.executable, "-m", TRIAL_PROCESS, task, str(path)],
         cwd=folder,

@@ -26,7 +26,8 @@ from catdog.results.calibration import calibrate, rescale
 from catdog.results.html_report import write_html
 from catdog.results.report_files import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FILE, REPORT_FILE
 from catdog.results.wrong_labels import FOLDS, cross_validate
-from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, Run, versions
+from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, Run
+from catdog.runs.versions import made_with
 
 
 def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:
@@ -85,7 +86,9 @@ def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) 
     backbone, freeze_depth = setup.backbone.name, config.freeze_depth
     metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
     temperature = report["calibration"]["temperature"]
-    info = describe_classifier(class_names, config.image_size, backbone, freeze_depth, temperature, metrics, versions())
+    info = describe_classifier(
+        class_names, config.image_size, backbone, freeze_depth, temperature, metrics, made_with()
+    )
     write_json(folder / INFO_FILE, info)
     save_keras(setup.model, info, folder / KERAS_FILE)
     save_h5(setup.model, info, folder / H5_FILE)

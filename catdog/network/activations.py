@@ -20,7 +20,7 @@ from catdog.network.folded import fold
 from catdog.photos.photo_sets import LeftOut, Photo
 from catdog.photos.reading import ReadPhoto, read_ahead
 from catdog.public_mode import is_public
-from catdog.runs.run_folder import versions
+from catdog.runs.versions import versions
 
 # Photos that go through the network together; more gain nothing on a CPU. Where the app is open to the public the
 # host is small: a ResNet-50 holds 250 MB less for 8, and takes 1.06 times as long.

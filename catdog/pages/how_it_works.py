@@ -5,6 +5,7 @@ import streamlit as st
 from catdog.figures import decimal, percent
 from catdog.pages import diagrams
 from catdog.photos.photo_sets import VALIDATION_SHARE
+from catdog.places import PAGES
 from catdog.settings import FREEZE_DEPTHS, SETTINGS, STAGES, TrainConfig
 
 # Pixels; longer lines are tiring to read.
@@ -137,7 +138,7 @@ def bring() -> None:
     head = "| Photos to learn from, in all | New photos it gets right |\n| ---: | ---: |"
     rows = [f"| {photos:,} | {percent(accuracy)} |" for photos, accuracy in STARTER_ACCURACY.items()]
     figures.markdown("\n".join((head, *rows)))
-    st.page_link("catdog/pages/train.py", label="Train your own classifier", icon=":material/arrow_forward:")
+    st.page_link(PAGES / "train.py", label="Train your own classifier", icon=":material/arrow_forward:")
 
 
 with st.container(width=PAGE_WIDTH, gap="large"):

@@ -16,6 +16,7 @@ from catdog.pages.every_page.visitor import owner
 from catdog.pages.every_page.words import name_of, plain, told_apart
 from catdog.pages.run_files import add_run, offer_file
 from catdog.pages.training.settings_form import fill_form
+from catdog.places import PAGES
 from catdog.plain_text import one_line
 from catdog.runs import jobs
 from catdog.runs.events import read_events
@@ -56,7 +57,7 @@ def main() -> None:
     found = jobs.list_jobs(owner())
     if not found:
         st.markdown("Every run will stand here with its settings and its accuracy, to compare and to come back to.")
-        st.page_link("catdog/pages/train.py", label="Train the first one", icon=":material/arrow_forward:")
+        st.page_link(PAGES / "train.py", label="Train the first one", icon=":material/arrow_forward:")
     else:
         show_table(found)
     add_run()
@@ -150,13 +151,13 @@ def manage(job: jobs.Job) -> None:
             act(lambda: jobs.rename(job.folder, name))
         if st.button("Open", icon=":material/open_in_full:", help="Shows its curves and its result."):
             st.session_state["shown_run"] = job.folder.name
-            st.switch_page("catdog/pages/train.py")
+            st.switch_page(PAGES / "train.py")
         if st.button("Use its settings", icon=":material/tune:", help="Fills the training form with them."):
             config = config_of(job)
             if config:
                 # What was corrected belongs to that run's photos, not to those that are chosen now.
                 fill_form({key: each for key, each in config.as_dict().items() if key not in OF_THE_PHOTOS})
-                st.switch_page("catdog/pages/train.py")
+                st.switch_page(PAGES / "train.py")
         offer_file(job)
         if st.button("Delete", icon=":material/delete:", disabled=job.is_active):
             ask_to_delete(job)

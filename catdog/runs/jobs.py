@@ -14,7 +14,7 @@ from catdog.errors import Failed, Refused
 from catdog.files.folders import remove_folder, remove_leftovers
 from catdog.files.json_files import found_in, read_json, write_json
 from catdog.memory import SPARING
-from catdog.places import PACKAGE
+from catdog.places import search_path
 from catdog.plain_text import one_line
 from catdog.public_mode import is_public
 from catdog.runs.admission import admitted, require_startable
@@ -208,12 +208,12 @@ def folder_bytes(folder: Path) -> int:
 
 def launch(folder: Path) -> None:
     """Start the process that works on a run's folder; its output goes to the run's `log.txt`."""
-    search_path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     try:
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "catdog", "work", str(folder)],
-                env={**os.environ, **(SPARING if is_public() else {}), "PYTHONPATH": search_path},
+                # -P: what lies in the working folder, such as a random.py, is none of Python's modules.
+                [sys.executable, "-P", "-m", "catdog", "work", str(folder)],
+                env={**os.environ, **(SPARING if is_public() else {}), "PYTHONPATH": search_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

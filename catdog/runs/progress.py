@@ -1,12 +1,12 @@
 """A run's events as progress on a terminal, or as plain lines where it is none."""
 
 import time
-from typing import Any, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any, TextIO
 
 from catdog.plain_text import one_line, say
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 PHASE_WORDS = {
     "photos": "Looking through the photos",
@@ -73,6 +73,10 @@ class LiveProgress:
     """Shows a bar that moves, with a line above it for each epoch."""
 
     def __init__(self, stream: TextIO):
+        # A fifth of what the commands take to load, and most of them show no bars.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
         self.bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

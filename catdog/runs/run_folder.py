@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from catdog.errors import CatdogError, Failed, Refused, Stopped, ran_out_of_memo
 from catdog.files.json_files import NUMBER, TEXT, found_in, read_json, write_json
 from catdog.files.whole_files import remove_drafts
 from catdog.runs.owners import fair_order, note_turn, owner_of, write_owner
+from catdog.runs.versions import made_with
 from catdog.settings import TrainConfig
 
 FORMAT = 1
@@ -54,17 +54,6 @@ def new_run_folder(owner: str | None = None) -> Path:
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{nanoseconds // 1000:06}"
     return runs_folder() / (f"{name}-{secrets.token_hex(16)}" if owner else name)
-
-
-def versions() -> dict[str, str]:
-    """The versions of what decides a run's outcome."""
-    found = {}
-    for name in ("tensorflow", "keras", "numpy", "pillow", "pillow-heif"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
 
 
 class Run:
@@ -101,7 +90,7 @@ class Run:
 
     def write_config(self, config: TrainConfig, **found: Any) -> None:
         """Write `config.json`: the settings, and what was found out about photos and backbone so far."""
-        content = {"format": FORMAT, "settings": config.as_dict(), "versions": versions(), **found}
+        content = {"format": FORMAT, "settings": config.as_dict(), "versions": made_with(), **found}
         write_json(self.folder / "config.json", content)
 
     def event(self, kind: str, **fields: Any) -> None:

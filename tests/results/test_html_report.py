@@ -13,6 +13,7 @@ from helpers.processes import one_json_object, run_python
 from helpers.reports import make_probabilities, make_report, report_of, save_report_run
 from PIL import Image
 
+from catdog import __version__
 from catdog.__main__ import main
 from catdog.figures import percent
 from catdog.results.findings import describe_accuracy, describe_calibration, describe_wrong_labels
@@ -178,6 +179,7 @@ def test_settings_photos_versions_and_the_name_are_there(run):
     assert (settings["Head epochs"], settings["Fine-tuning learning rate"]) == ("2", "0.00001")
     assert page.texts("photos", "td") == ["40 cats, 40 dogs"] * 2
     versions = json.loads((run / "config.json").read_text())["versions"]
+    assert versions["catdog"] == __version__
     assert page.texts("versions", "th") == ["backbone", *versions]
     assert page.texts("versions", "td") == ["starter", *versions.values()]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.made_runs import CONFIG, NOT_UNICODE, everything_in, heartbeat_of, run
 
+from catdog import __version__
 from catdog.errors import Failed, Refused, Stopped
 from catdog.runs import run_folder
 from catdog.runs.events import read_events
@@ -37,7 +38,8 @@ def test_a_run_is_created_in_an_absent_or_empty_folder(prepare, tmp_path):
     content = json.loads((folder / "config.json").read_text())
     assert content["format"] == 1
     assert content["settings"] == CONFIG.as_dict()
-    assert {*content["versions"]} == {"tensorflow", "keras", "numpy", "pillow", "pillow-heif"}
+    assert {*content["versions"]} == {"catdog", "tensorflow", "keras", "numpy", "pillow", "pillow-heif"}
+    assert content["versions"]["catdog"] == __version__
     assert read_config(folder) == CONFIG
 
 

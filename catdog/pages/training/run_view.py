@@ -18,6 +18,7 @@ from catdog.pages.every_page.visitor import owner
 from catdog.pages.every_page.words import name_of, plain, told_apart
 from catdog.pages.result.export_view import show_export
 from catdog.pages.result.result_view import show_result
+from catdog.places import PAGES
 from catdog.public_mode import is_public
 from catdog.runs import jobs
 from catdog.runs.course import Course
@@ -287,7 +288,7 @@ def show_files(folder: Path) -> None:
                     key=f"download_{name}",
                 )
         st.page_link(
-            "catdog/pages/classify.py",
+            PAGES / "classify.py",
             label="Classify photos with it",
             icon=":material/arrow_forward:",
             query_params={LINK: folder.name},
