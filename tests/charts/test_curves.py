@@ -132,6 +132,7 @@ def test_what_is_shown_of_a_long_run_stays_where_it_is():
     assert {place for place in late if place < early[-1]} < set(early)
 
 
+@pytest.mark.lowest
 def test_an_empty_run_has_the_columns_of_a_full_one():
     curves = learning_curves([], head_epochs=10, fine_tune_epochs=2).frame()
     assert curves.empty
