@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from catdog.charts.curves import COLUMNS, Curves, Epoch
+from catdog.charts.curves import Curves, Epoch
 from catdog.figures import percent, short_loss
 
 # Each stands out by a contrast of 3 or more from the background of Streamlit's light theme and of its dark one.
@@ -318,8 +318,9 @@ def hover_layer(x: alt.X) -> alt.Chart:
 
 def comparison_chart(curves: dict[str, Curves], measure: str) -> alt.Chart:
     """The loss or the accuracy on validation photos, by epoch, of several runs in one chart; at most six by name."""
-    parts = [of_run.frame().assign(run=name) for name, of_run in curves.items()]
-    rows = pd.concat([*parts, pd.DataFrame(columns=[*COLUMNS, "run"])], ignore_index=True)
+    # Of no run at all, the columns; each with its type, since pandas 2 warns of joining those without.
+    frames = [of_run.frame().assign(run=name) for name, of_run in (curves or {"": Curves(0)}).items()]
+    rows = pd.concat(frames, ignore_index=True)
     rows = rows[(rows["measure"] == measure) & (rows["split"] == "validation")]
     names = list(curves)
     form = ".0%" if measure == "accuracy" else "~g"

@@ -120,6 +120,7 @@ def test_a_single_point_is_a_dot_and_many_are_a_line_alone():
     assert "circle" not in marks(many)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", ["reliability", "histogram", "answered"])
 def test_a_chart_leaves_the_look_to_the_page_and_describes_itself(name):
     chart = charts_of(make_report())[name]
@@ -128,6 +129,7 @@ def test_a_chart_leaves_the_look_to_the_page_and_describes_itself(name):
     assert chart["description"].split(":")[0] in ("Line chart", "Bar chart")
 
 
+@pytest.mark.lowest
 def test_a_page_can_draw_them():
     report = make_report()
     for name, chart in charts_of(report).items():
@@ -138,6 +140,7 @@ def test_a_page_can_draw_them():
     assert {"cats", "dogs", "wrong", "right"} <= set(words_in(draw_svg(charts_of(report)["histogram"], 400, "h")))
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("photos_per_class", [1, 2])
 def test_charts_of_hardly_any_photos_can_be_drawn(photos_per_class):
     names = NAMES[:2]

@@ -45,6 +45,7 @@ def test_a_browser_takes_the_chart_of_a_long_run_easily():
     assert len(json.dumps(chart | {"datasets": [rows_of(chart, layer) for layer in chart["layer"]]})) < 150_000
 
 
+@pytest.mark.lowest
 def test_an_empty_run_shows_the_axes_of_what_will_come():
     curves = learning_curves([], head_epochs=10, fine_tune_epochs=2)
     for measure, ends in (("loss", [0, 1]), ("accuracy", [0, 1])):
@@ -119,6 +120,7 @@ def test_without_fine_tuning_there_is_one_phase_without_a_name():
     assert axis(chart, "x")[0] == [0, 2]
 
 
+@pytest.mark.lowest
 def test_the_pointer_shows_an_epochs_figures():
     curves = learning_curves(RUN, 2, 3)
     accuracy, loss = (layers(learning_chart(curves, measure, 2, 3), "rule")[-1] for measure in ("accuracy", "loss"))
@@ -144,6 +146,7 @@ def test_nothing_but_the_pointers_rule_has_a_tooltip():
     assert chart["params"][0]["select"]["nearest"] is True
 
 
+@pytest.mark.lowest
 def test_only_data_changes_while_a_run_learns():
     specs = []
     for count in (4, 5, 6):
@@ -239,6 +242,7 @@ def test_each_colour_stands_out_in_both_themes(colour, background):
     assert (lighter + 0.05) / (darker + 0.05) >= 3
 
 
+@pytest.mark.lowest
 def test_runs_are_compared_by_their_validation_in_one_colour_each():
     events = [
         {"event": "epoch", "phase": "head", "epoch": epoch, "epochs": 2, "loss": 0.9, "accuracy": 0.5}

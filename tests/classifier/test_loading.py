@@ -81,6 +81,7 @@ def test_a_broken_photo_gets_its_sentence_and_the_others_their_answers(trained, 
     assert answers[1].label is answers[1].probabilities is answers[1].verdict is None
 
 
+@pytest.mark.lowest
 def test_the_bundled_classifier_needs_nothing_trained(drawings):
     classifier = load_classifier("starter")
     assert classifier.class_names == ("cats", "dogs")

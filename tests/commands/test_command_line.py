@@ -135,6 +135,7 @@ def test_the_script_without_data_says_what_it_needs(tmp_path):
     assert done.stderr == "There is no folder data.\n"
 
 
+@pytest.mark.lowest
 def test_classify_prints_json_and_csv_in_sorted_order(trained, drawings, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(drawings / "validation", "photos")

@@ -43,6 +43,7 @@ def file_in(folder: Path, format_name: str) -> Path:
     return folder / f"export{Path(FORMATS[format_name].file_name).suffix}"
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_export_answers_as_its_classifier_does_also_without_catdog(trained, drawings, folder, capfd, kind):
     format_name, quantize = KINDS[kind]

@@ -32,6 +32,7 @@ def part_of(destination: Path) -> Path:
     return destination.with_name(destination.name + ".part")
 
 
+@pytest.mark.lowest
 def test_a_whole_file_arrives_and_is_not_fetched_again(destination):
     with Server(CONTENT) as server:
         for _ in range(2):
@@ -48,6 +49,7 @@ def test_without_size_and_hash_a_file_without_a_length_arrives(destination):
     assert destination.read_bytes() == CONTENT
 
 
+@pytest.mark.lowest
 def test_a_cut_connection_goes_on_where_it_was(destination):
     with Server(CONTENT, cuts=2, cut_after=100_000) as server:
         fetch(server.url, destination, **WORDS, size=len(CONTENT), md5=MD5)
@@ -167,6 +169,7 @@ def test_a_refusal_names_the_status(destination, status):
     assert not part_of(destination).exists()
 
 
+@pytest.mark.lowest
 def test_no_connection_is_a_sentence(destination):
     port = closed_port()
     with pytest.raises(Failed) as raised:
@@ -239,6 +242,7 @@ def test_a_proxy_that_refuses_is_named(destination, monkeypatch):
     assert [(asked.method, asked.target) for asked in proxy.asked] == [("CONNECT", "weights.invalid:443")]
 
 
+@pytest.mark.lowest
 def test_two_at_once_fetch_once(destination):
     both_here = threading.Barrier(2)
 

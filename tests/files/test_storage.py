@@ -48,6 +48,7 @@ def test_an_address_is_told_from_a_path(tmp_path):
     assert as_place(tmp_path) is tmp_path or as_place(tmp_path) == tmp_path
 
 
+@pytest.mark.lowest
 def test_a_photo_set_is_that_of_the_same_folder(drawings, stored):
     there, here = find_photo_set(stored), find_photo_set(drawings)
     assert there.counts() == here.counts()
@@ -65,6 +66,7 @@ def test_a_photo_set_is_that_of_the_same_folder(drawings, stored):
     assert drawn[0] == drawn[1]
 
 
+@pytest.mark.lowest
 def test_photos_are_read_alike(drawings, stored):
     paths = find_photo_set(drawings).paths()[:5]
     places = [f"{stored}/{path.relative_to(drawings).as_posix()}" for path in paths]
@@ -72,6 +74,7 @@ def test_photos_are_read_alike(drawings, stored):
         np.testing.assert_array_equal(read.pixels, read_photo(path, 48))
 
 
+@pytest.mark.lowest
 def test_what_can_not_be_read_gets_a_reason(stored, monkeypatch):
     for name, reason in (("none.jpg", "there is no such file"), ("train/cats/notes.txt", "it is a text file")):
         (read,) = read_ahead([f"{stored}/{name}"], 48)

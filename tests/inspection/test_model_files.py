@@ -34,6 +34,7 @@ __all__ = ["small", "temporary"]
 BOTH = pytest.mark.parametrize("ending", ["keras", "h5"])
 
 
+@pytest.mark.lowest
 @BOTH
 def test_what_this_program_wrote_is_let_through(trained, small, ending):
     assert check_model_file(small[ending]).parameters == small_network().count_params()

@@ -63,6 +63,7 @@ def test_pages_open_where_nothing_was_trained(place, name):
     assert not open_page(name).exception
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_open_with_runs_in_every_state(place, trained, name):
     fill_runs(place, trained)
@@ -180,6 +181,7 @@ def test_a_link_among_the_photos_is_not_followed_out(place, drawings, tmp_path_f
     assert button(app, "Train").disabled
 
 
+@pytest.mark.lowest
 def test_an_uploaded_photo_gets_the_command_lines_probability(place, trained, drawings, capfd):
     (place / "runs").mkdir()
     shutil.copytree(trained, place / "runs" / "20260102-000000-done")
@@ -292,6 +294,7 @@ def test_a_runs_settings_fill_the_form(place, trained):
     assert app.selectbox(key="backbone").value == settings["backbone"] == "starter"
 
 
+@pytest.mark.lowest
 def test_two_runs_are_compared_by_the_settings_in_which_they_differ(place, trained):
     fill_runs(place, trained)
     other = place / "runs" / "20260103-000000-other"

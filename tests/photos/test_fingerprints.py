@@ -44,6 +44,7 @@ def bits_apart(first: np.ndarray, second: np.ndarray) -> int:
     return int(np.bitwise_count(first ^ second)[0])
 
 
+@pytest.mark.lowest
 def test_a_fingerprint_holds_size_contrast_grey_and_hashes():
     picture = draw_scene(1)
     found = take_fingerprint(encoded(picture, "PNG"))

@@ -17,6 +17,7 @@ def groups_in(folder) -> list[list[str]]:
     return [sorted(path.stem for path in group) for group in find_look_alikes(fingerprint_photos(photos_below(folder)))]
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("way", ["resized", "encoded anew", "mirrored", "cropped"])
 def test_an_altered_copy_is_found(tmp_path, way):
     for number in range(12):

@@ -175,6 +175,7 @@ def test_a_class_outweighs_another_from_more_than_three_times_on(photos):
     assert the_problem(photos) == ("imbalance", [], words, [])
 
 
+@pytest.mark.lowest
 def test_check_prints_each_kind_the_worst_first(photos, capfd):
     shutil.copy(photos / "train/cats/03.jpg", photos / "validation/cats/copy.jpg")
     shutil.copy(photos / "train/cats/04.jpg", photos / "train/dogs/copy.jpg")

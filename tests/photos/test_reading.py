@@ -63,6 +63,7 @@ def turned(orientation: int, kind: str, picture: Image.Image | None = None) -> b
     return encoded(stored, kind, exif=exif.tobytes(), **LOSSY)
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_comes_out_upright(kind, orientation, tmp_path):
@@ -106,6 +107,7 @@ def test_the_content_counts_and_not_the_ending(kind, name, tmp_path):
     assert_quarters(read_photo(str(path), 48))
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("image_size", [1, 32, 224])
 @pytest.mark.parametrize("size", [(1, 1), (96, 64), (64, 96), (2, 700), (700, 2)])
 def test_the_whole_photo_is_resized_as_pillow_does_it(size, image_size):
@@ -180,6 +182,7 @@ def test_sixteen_bit_grey_that_counts_as_transparent_turns_white():
     assert_all(pixels[:, 16:], (39, 39, 39))
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("alpha", [None, 65535])
 def test_sixteen_bit_colours_are_scaled(alpha):
     levels = np.asarray(draw_quarters(48, 48)).astype(np.uint16) * 257
@@ -212,6 +215,7 @@ def zipped() -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -239,6 +243,7 @@ def test_what_is_no_photo_is_said_in_plain_words(content, reason, tmp_path):
     assert reason_of(content) == reason
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

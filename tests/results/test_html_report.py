@@ -109,6 +109,7 @@ def run(report, tmp_path):
     return save_report_run(tmp_path / "run", report, tmp_path / "data")
 
 
+@pytest.mark.lowest
 def test_figures_and_tables_are_those_of_the_report(report, run):
     page = page_of(run)
     accuracy, baseline, loss, error, temperature = page.texts("accuracy", "dd")
@@ -184,6 +185,7 @@ def test_settings_photos_versions_and_the_name_are_there(run):
     assert page.texts("versions", "td") == ["starter", *versions.values()]
 
 
+@pytest.mark.lowest
 def test_all_charts_are_drawn_and_described(run):
     page = page_of(run)
     charts = [attributes for tag, attributes in page.tags if tag == "svg"]
@@ -199,6 +201,7 @@ def test_nothing_on_the_page_runs_or_comes_from_elsewhere(run):
     is_harmless(page)
 
 
+@pytest.mark.lowest
 def test_hostile_names_are_shown_as_they_are_and_do_nothing(tmp_path):
     names = (TAG, QUOTES)
     report = report_of(*make_probabilities(20, names), names, folder="photos")

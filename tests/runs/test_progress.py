@@ -46,6 +46,7 @@ def shown(stream) -> str:
     return stream.getvalue()
 
 
+@pytest.mark.lowest
 def test_plain_lines_where_it_is_no_terminal():
     assert shown(io.StringIO()).splitlines() == [
         "Running the photos through the frozen network ...",
@@ -62,6 +63,7 @@ def test_plain_lines_tell_of_progress_now_and_then(monkeypatch):
     assert "  epoch 3, step 4 of 63, loss 0.5000" in lines
 
 
+@pytest.mark.lowest
 @pytest.mark.parametrize("words", ["auto took the [starter] backbone.", EPOCH_LINE, "320 of 3,000", "step 4 of 63"])
 def test_a_terminal_gets_bars_and_lines(words, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
