@@ -11,6 +11,8 @@ import keras
 from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from catdog.files.whole_files import draft_of
+from catdog.network.plain_files import save_plainly
+from catdog.network.plain_plans import keras_2_plan
 from catdog.runs.run_folder import INFO_FILE
 
 FORMAT = 1
@@ -43,7 +45,7 @@ def describe_classifier(
 def save_keras(model: keras.Model, info: dict[str, Any], path: Path) -> None:
     """Write the model as a `.keras` file, whole or not at all, with its `classifier.json` inside the archive."""
     with draft_of(path) as draft:
-        model.save(draft)
+        save_plainly(model, draft)
         with zipfile.ZipFile(draft, "a") as archive:
             archive.writestr(INFO_FILE, json.dumps(info))
 
@@ -53,6 +55,7 @@ def save_h5(model: keras.Model, info: dict[str, Any], path: Path) -> None:
     # In memory first: where the disk is full, HDF5 would end the whole process as it closes the file.
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         save_model_to_hdf5(model, file, include_optimizer=False)
+        file.attrs["model_config"] = json.dumps(keras_2_plan(json.loads(file.attrs["model_config"])))
         file.attrs[INFO_FILE] = json.dumps(info)
         file.flush()
         content = file.id.get_file_image()

@@ -107,9 +107,13 @@ def inputs_of(layer: dict[str, Any]) -> list[str]:
         if nodes != []:
             raise problem
         return []
-    node = nodes[0] if isinstance(nodes, list) and len(nodes) == 1 and isinstance(nodes[0], dict) else {}
+    node = nodes[0] if isinstance(nodes, list) and len(nodes) == 1 else None
+    if isinstance(node, list):
+        return read_calls(layer, node, problem)
+    if not isinstance(node, dict):
+        raise problem
     arguments, switches = node.get("args"), node.get("kwargs")
-    if not isinstance(switches, dict) or not all(each is None or isinstance(each, bool) for each in switches.values()):
+    if not are_switches(switches):
         raise problem
     if node.keys() != {"args", "kwargs"} or not isinstance(arguments, list) or len(arguments) != 1:
         raise problem
@@ -117,6 +121,22 @@ def inputs_of(layer: dict[str, Any]) -> list[str]:
     if not isinstance(tensors, list) or not 1 <= len(tensors) <= MOST_SUMMANDS:
         raise problem
     return [read_tensor(tensor, problem) for tensor in tensors]
+
+
+def are_switches(given: Any) -> bool:
+    """Whether it is what a call may be given besides tensors."""
+    return isinstance(given, dict) and all(each is None or isinstance(each, bool) for each in given.values())
+
+
+def read_calls(layer: dict[str, Any], calls: list[Any], problem: Unfit) -> list[str]:
+    """The names of the layers that a layer reads, from a call as Keras 2 writes it: [name, 0, 0, switches] each."""
+    most = MOST_SUMMANDS if layer.get("class_name") == "Add" else 1
+    if not 1 <= len(calls) <= most:
+        raise problem
+    names = [end_of(call[:3]) if isinstance(call, list) and len(call) == 4 else None for call in calls]
+    if None in names or not all(are_switches(call[3]) for call in calls):
+        raise problem
+    return names
 
 
 def read_tensor(tensor: Any, problem: Unfit) -> str:
@@ -169,7 +189,7 @@ def check_type(settings: LayerSettings) -> None:
 
 def read_input(settings: LayerSettings, image_size: int | None) -> Made:
     """The shape of the photos that a network takes."""
-    shape = settings.left.pop("batch_shape", None)
+    shape = settings.left.pop("batch_input_shape", None) or settings.left.pop("batch_shape", None)
     size = image_size or SETTINGS["image_size"].default
     if isinstance(shape, list) and len(shape) == 4 and shape[1] is not None:
         size = shape[1]

@@ -14,6 +14,7 @@ from catdog.errors import Failed, Refused, Stopped, ran_out_of_memory
 from catdog.files.downloads import fetch
 from catdog.files.whole_files import draft_of
 from catdog.network.backbone_files import STARTER_FILE, imagenet_file, last_layers, stages_of_layers
+from catdog.network.plain_files import save_plainly
 from catdog.settings import STAGES, check_backbone_name
 
 # Published by Keras with this hash: keras/src/applications/resnet.py, WEIGHTS_HASHES["resnet50"].
@@ -183,7 +184,7 @@ def download_imagenet(
     )
     try:
         with draft_of(kept) as draft:
-            convert_imagenet(download).save(draft)
+            save_plainly(convert_imagenet(download), draft)
     except Exception as error:
         kind = type(error).__name__
         raise Failed(f"The ImageNet weights in {download} can't be brought to a backbone ({kind}).") from None
