@@ -60,7 +60,7 @@ def load_file(path: Path) -> Classifier:
     """The classifier in a `.keras` or `.h5` file that is known to be harmless; raises `Refused` where it is damaged."""
     try:
         info = read_info(path)
-        model = keras.models.load_model(path, compile=False)
+        model = with_plain_ends(keras.models.load_model(path, compile=False))
     except Exception as error:  # Keras, zipfile and h5py raise whatever they meet in a file that isn't theirs.
         if ran_out_of_memory(error):
             raise Failed(f"There was not enough memory to load {path}: end something else first.") from None
@@ -73,6 +73,13 @@ def load_file(path: Path) -> Classifier:
         if classifier.reference is None and beside.exists():
             classifier.note = f"{beside} is damaged: no photo is found to be neither."
     return classifier
+
+
+def with_plain_ends(model: keras.Model) -> keras.Model:
+    """The model with one input and one output where it has lists of one, as `.h5` files give; others as they are."""
+    if not isinstance(model, keras.Model) or not isinstance(model.output, list) or len(model.outputs) != 1:
+        return model
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
 def read_info(path: Path) -> dict[str, Any]:

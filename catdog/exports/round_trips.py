@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from catdog.classifier.loading import with_plain_ends
 from catdog.classifier.prediction import Classifier
 from catdog.errors import Failed
 from catdog.network.activations import NETWORK_BATCH
@@ -103,7 +104,7 @@ def in_batches(network: Network, pixels: np.ndarray) -> np.ndarray:
 
 def load_keras(file: Path) -> Network:
     """The network of a `.keras` or `.h5` file, in Keras."""
-    return keras.models.load_model(file, compile=False).predict_on_batch
+    return with_plain_ends(keras.models.load_model(file, compile=False)).predict_on_batch
 
 
 def load_saved_model(folder: Path) -> Network:

@@ -57,10 +57,8 @@ def plain_plan(plan: Plan) -> Plan:
     if not is_plain(plan):
         return plan
     config = plan["config"]
-    # Keras 3.3 wants a list of ends even where there is one; later versions take both.
-    ends = {key: config[key] if isinstance(config[key][0], list) else [config[key]] for key in ENDS}
     layers = [{**layer, "config": plain_config(layer)} for layer in config["layers"]]
-    return {**plan, "config": {**config, "layers": layers, **ends}}
+    return {**plan, "config": {**config, "layers": layers}}
 
 
 def plain_config(layer: Plan) -> Plan:
@@ -85,7 +83,9 @@ def keras_2_plan(plan: Plan) -> Plan:
         }
         for layer in config["layers"]
     ]
-    return {"class_name": "Functional", "config": {**config, "layers": layers}}
+    # A list of ends even where there is one. Keras 3 takes that at its word, and then has lists as `input`, `output`.
+    ends = {key: config[key] if isinstance(config[key][0], list) else [config[key]] for key in ENDS}
+    return {"class_name": "Functional", "config": {**config, "layers": layers, **ends}}
 
 
 def keras_2_config(layer: Plan) -> Plan:
