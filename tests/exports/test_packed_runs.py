@@ -27,6 +27,7 @@ def found(tmp_path_factory):
     return tried("run_cases", tmp_path_factory.mktemp("runs") / "empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=case_ids(CASES))
 def test_a_strange_file_is_refused_within_its_memory(case, found):
     check(case, found)

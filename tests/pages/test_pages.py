@@ -11,6 +11,7 @@ import pytest
 from helpers.app_pages import PAGES, button, choose_rows, open_page, texts
 from helpers.places import REPOSITORY
 from helpers.processes import one_json_object, run_python
+from helpers.trained_runs import small_config
 
 from catdog.__main__ import main
 from catdog.errors import Refused
@@ -226,26 +227,25 @@ def test_only_pages_import_streamlit():
     assert all(path.startswith("catdog/pages/") for path in importing)
     light = [
         "settings",
-        "photos",
-        "photo_sets",
-        "runs",
-        "jobs",
-        "charts",
-        "folders",
-        "samples",
-        "course",
-        "advice",
-        "export_jobs",
-        "visitors",
-        "time_limits",
+        "photos.reading",
+        "photos.photo_sets",
+        "photos.samples",
+        "runs.run_folder",
+        "runs.jobs",
+        "runs.course",
+        "runs.visitors",
+        "runs.time_limits",
+        "charts.run_charts",
+        "charts.advice",
+        "files.folders",
+        "exports.export_jobs",
     ]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
 
 
 def test_a_started_process_works_on_its_run_and_is_found_again(place, drawings):
-    config = TrainConfig(data=str(drawings), backbone="starter", image_size=32, head_epochs=1)
-    folder = jobs.start(config)
+    folder = jobs.start(small_config(drawings, head_epochs=1))
     (job,) = jobs.list_jobs()
     assert job.folder == folder
     assert job.is_active
@@ -282,11 +282,15 @@ def test_a_run_can_be_renamed(place, trained):
 
 def test_a_runs_settings_fill_the_form(place, trained):
     fill_runs(place, trained)
+    # A file as a backbone is none of those that the form offers.
+    config = json.loads((trained / "config.json").read_text())
+    config["settings"]["backbone"] = "starter"
+    (place / "runs" / "20260102-000000-done" / "config.json").write_text(json.dumps(config))
     app = choose_rows(open_page("runs"), "20260102-000000-done")
     button(app, "Use its settings").click().run()
     assert not app.exception
     app.switch_page("catdog/pages/train.py").run()
-    settings = json.loads((trained / "config.json").read_text())["settings"]
+    settings = config["settings"]
     assert app.number_input(key="head_epochs").value == settings["head_epochs"] == 3
     assert app.number_input(key="image_size").value == settings["image_size"] == 64
     assert app.selectbox(key="backbone").value == settings["backbone"] == "starter"
