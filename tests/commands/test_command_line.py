@@ -264,8 +264,8 @@ def test_tutorial_photos_without_a_network_end_in_a_sentence(tmp_path, monkeypat
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, number):
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, monkeypatch, capfd, number):
     flags = ["--backbone", tiny_backbone(), "--image-size", "64", "--head-epochs", "1000", "--out", "run", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "catdog", "train", str(drawings), *flags],
@@ -287,9 +287,10 @@ def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, 
     assert read_status(tmp_path / "run")["state"] == "stopped"
     assert (tmp_path / "run" / "cat_dog_classifier.h5").is_file()
 
-    again = run_python("-m", "catdog", "train", str(drawings), "--out", "run", "--resume", "--seed", "5", cwd=tmp_path)
-    assert again.returncode == 2
-    assert again.stderr == "The run in run began with --seed 0, not 5.\n"
+    monkeypatch.chdir(tmp_path)
+    capfd.readouterr()
+    assert main(["train", str(drawings), "--out", "run", "--resume", "--seed", "5"]) == 2
+    assert capfd.readouterr().err == "The run in run began with --seed 0, not 5.\n"
 
 
 def test_a_stopped_run_is_resumed_to_its_end(drawings, tmp_path, monkeypatch, capfd):
