@@ -71,7 +71,7 @@ def trained(drawings, tmp_path_factory) -> Path:
     """The folder of a finished run of both phases on the drawings."""
 
     def train(folder: Path) -> None:
-        flags = [*small_flags(), "--fine-tune-epochs", "1", "--out", str(folder / "run")]
+        flags = [*SMALL_FLAGS, "--fine-tune-epochs", "1", "--out", str(folder / "run")]
         assert main(["train", str(drawings), *flags]) == 0
 
     return made_once("trained", tmp_path_factory, train) / "run"

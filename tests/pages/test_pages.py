@@ -282,15 +282,11 @@ def test_a_run_can_be_renamed(place, trained):
 
 def test_a_runs_settings_fill_the_form(place, trained):
     fill_runs(place, trained)
-    # A file as a backbone is none of those that the form offers.
-    config = json.loads((trained / "config.json").read_text())
-    config["settings"]["backbone"] = "starter"
-    (place / "runs" / "20260102-000000-done" / "config.json").write_text(json.dumps(config))
     app = choose_rows(open_page("runs"), "20260102-000000-done")
     button(app, "Use its settings").click().run()
     assert not app.exception
     app.switch_page("catdog/pages/train.py").run()
-    settings = config["settings"]
+    settings = json.loads((trained / "config.json").read_text())["settings"]
     assert app.number_input(key="head_epochs").value == settings["head_epochs"] == 3
     assert app.number_input(key="image_size").value == settings["image_size"] == 64
     assert app.selectbox(key="backbone").value == settings["backbone"] == "starter"
