@@ -104,6 +104,7 @@ def workers() -> list[int]:
     return sorted(filter(is_ours, found))
 
 
+@pytest.mark.slow
 def test_the_answers_are_the_plain_command_s(address, trained, photos, plain, tmp_path, capsys):
     out = tmp_path / "answers.csv"
     assert main(["classify", str(trained), str(photos), *TWO_WORKERS, "--csv", str(out)]) == 0
@@ -115,6 +116,7 @@ def test_the_answers_are_the_plain_command_s(address, trained, photos, plain, tm
     assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
 
 
+@pytest.mark.slow
 def test_parquet_has_the_columns_of_the_csv_file(address, trained, photos, plain, tmp_path):
     out = tmp_path / "answers"
     assert main(["classify", str(trained), str(photos), *TWO_WORKERS, "--parquet", str(out)]) == 0
@@ -129,6 +131,7 @@ def test_parquet_has_the_columns_of_the_csv_file(address, trained, photos, plain
     np.testing.assert_allclose(table["probability_cats"], expected, atol=CLOSE)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_s_part_goes_to_another(address, trained, photos, plain, tmp_path, monkeypatch):
     killed, written = [], []
     write = AnswerParts.write
@@ -148,6 +151,7 @@ def test_a_killed_worker_s_part_goes_to_another(address, trained, photos, plain,
     assert_same_rows(rows_of(out), plain)
 
 
+@pytest.mark.slow
 def test_a_killed_command_is_resumed_where_it_was(address, trained, photos, plain, tmp_path, monkeypatch, capfd):
     out = tmp_path / "answers.csv"
     flags = ["classify", str(trained), str(photos), *TWO_WORKERS, "--csv", str(out)]
@@ -181,6 +185,7 @@ def test_a_killed_command_is_resumed_where_it_was(address, trained, photos, plai
     assert not parts.exists()
 
 
+@pytest.mark.slow
 def test_training_gives_the_same(address, drawings, tmp_path, monkeypatch):
     config = small_config(drawings, augment="mirror", fine_tune_epochs=1, bfloat16="off")
     results = {}
@@ -205,17 +210,20 @@ def digests_alone(work, arguments, parts, share):
     return each_part(work, arguments, parts, share)
 
 
+@pytest.mark.slow
 def test_a_part_that_kills_its_workers_ends_the_work_with_a_sentence(address):
     parts = [{"part": number} for number in range(4)]
     with pytest.raises(Failed, match="The work on Ray ended"):
         list(each_part("helpers.ray_works:Ends", ((2,), ()), parts, Share(2, 1, 0)))
 
 
+@pytest.mark.slow
 def test_what_goes_wrong_in_a_worker_is_told(address):
     with pytest.raises(Failed, match="part 1 is wrong"):
         list(each_part("helpers.ray_works:Ends", ((), (1,)), [{"part": number} for number in range(2)], Share(1, 1, 0)))
 
 
+@pytest.mark.slow
 def test_more_workers_than_processors_are_refused(address, trained, photos, tmp_path, capfd):
     flags = ["--engine", "ray", "--workers", "3", "--csv", str(tmp_path / "answers.csv")]
     assert main(["classify", str(trained), str(photos), *flags]) == 2
@@ -233,6 +241,7 @@ def test_processors_are_shared_out():
         share_out({"CPU": 64.0, "GPU": 4.0}, 5)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told(tmp_path, trained, photos):
     found = subprocess.run(
         [sys.executable, "-m", "catdog", "classify", str(trained), str(photos), "--engine", "ray", "--csv", "a.csv"],

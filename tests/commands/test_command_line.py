@@ -14,7 +14,7 @@ import pytest
 from helpers.http_server import clear_proxies, closed_port
 from helpers.places import REPOSITORY
 from helpers.processes import one_json_object, run_python
-from helpers.trained_runs import SMALL_FLAGS, small_config
+from helpers.trained_runs import small_config, small_flags, tiny_backbone
 
 from catdog.__main__ import main
 from catdog.learning.training import train
@@ -105,7 +105,9 @@ def test_a_list_of_labels_has_whole_quotes_and_may_have_blank_lines(drawings, tm
 
 
 def test_the_module_trains_and_prints_one_object(drawings, tmp_path):
-    done = run_python("-m", "catdog", "train", str(drawings), *SMALL_FLAGS, "--out", "out/run", "--json", cwd=tmp_path)
+    done = run_python(
+        "-m", "catdog", "train", str(drawings), *small_flags(), "--out", "out/run", "--json", cwd=tmp_path
+    )
     assert done.returncode == 0
     result = one_json_object(done.stdout)
     assert set(result) == {
@@ -122,7 +124,7 @@ def test_the_module_trains_and_prints_one_object(drawings, tmp_path):
 
 def test_the_script_writes_the_h5_into_the_working_folder(drawings, tmp_path):
     shutil.copytree(drawings, tmp_path / "data")
-    done = run_python(str(REPOSITORY / "cat_dog_classifier.py"), *SMALL_FLAGS, "--json", cwd=tmp_path)
+    done = run_python(str(REPOSITORY / "cat_dog_classifier.py"), *small_flags(), "--json", cwd=tmp_path)
     result = one_json_object(done.stdout)
     written = tmp_path / "cat_dog_classifier.h5"
     assert written.read_bytes() == (tmp_path / result["files"]["h5"]).read_bytes()
@@ -189,7 +191,7 @@ def test_photos_are_left_out_of_training_and_of_the_resumed_run(drawings, tmp_pa
     listed.write_text("\n".join(["", f"./{unwanted[1]}", unwanted[0], unwanted[2], unwanted[0]]), encoding="utf-8-sig")
     other.write_text(unwanted[0])
     run = tmp_path / "run"
-    flags = ["train", str(drawings), *SMALL_FLAGS, "--leave-out", str(listed)]
+    flags = ["train", str(drawings), *small_flags(), "--leave-out", str(listed)]
     assert main([*flags, "--out", str(run), "--json"]) == 0
     assert one_json_object(capfd.readouterr().out)["photos"]["train"] == 45
     config = json.loads((run / "config.json").read_text())
@@ -214,7 +216,7 @@ def test_photos_count_as_another_class_in_training_and_in_the_resumed_run(drawin
     assert main(["check", str(drawings), "--relabel", str(listed), "--json"]) == 0
     assert one_json_object(capfd.readouterr().out)["photos"]["train"] == {"cats": 22, "dogs": 26}
     run = tmp_path / "run"
-    assert main(["train", str(drawings), *SMALL_FLAGS, "--relabel", str(listed), "--out", str(run)]) == 0
+    assert main(["train", str(drawings), *small_flags(), "--relabel", str(listed), "--out", str(run)]) == 0
     config = json.loads((run / "config.json").read_text())
     assert config["settings"]["relabel"] == [[path, "dogs"] for path in paths]
     assert config["photos"]["counts"]["train"] == {"cats": 22, "dogs": 26}
@@ -263,9 +265,9 @@ def test_tutorial_photos_without_a_network_end_in_a_sentence(tmp_path, monkeypat
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, number):
-    flags = ["--backbone", "starter", "--image-size", "64", "--head-epochs", "1000", "--out", "run", "--json"]
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, monkeypatch, capfd, number):
+    flags = ["--backbone", tiny_backbone(), "--image-size", "64", "--head-epochs", "1000", "--out", "run", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "catdog", "train", str(drawings), *flags],
         cwd=tmp_path,
@@ -286,9 +288,10 @@ def test_a_signal_stops_keeps_the_best_and_resuming_ends_it(drawings, tmp_path, 
     assert read_status(tmp_path / "run")["state"] == "stopped"
     assert (tmp_path / "run" / "cat_dog_classifier.h5").is_file()
 
-    again = run_python("-m", "catdog", "train", str(drawings), "--out", "run", "--resume", "--seed", "5", cwd=tmp_path)
-    assert again.returncode == 2
-    assert again.stderr == "The run in run began with --seed 0, not 5.\n"
+    monkeypatch.chdir(tmp_path)
+    capfd.readouterr()
+    assert main(["train", str(drawings), "--out", "run", "--resume", "--seed", "5"]) == 2
+    assert capfd.readouterr().err == "The run in run began with --seed 0, not 5.\n"
 
 
 def test_a_stopped_run_is_resumed_to_its_end(drawings, tmp_path, monkeypatch, capfd):

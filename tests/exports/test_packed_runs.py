@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.app_pages import open_page, texts
+from helpers.opening import opened_here
 from hostile.reliability import case_ids, check, tried
 from hostile.run_cases import CASES, make_run
 
@@ -21,12 +22,15 @@ from catdog.results.report_files import read_report
 from catdog.runs import jobs
 from catdog.runs.run_folder import read_config, read_status
 
+__all__ = ["opened_here"]
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     return tried("run_cases", tmp_path_factory.mktemp("runs") / "empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=case_ids(CASES))
 def test_a_strange_file_is_refused_within_its_memory(case, found):
     check(case, found)
@@ -80,7 +84,7 @@ def archive_texts(file: Path) -> bytes:
         return b"".join(archive.read(name) for name in names)
 
 
-def test_a_name_goes_along_and_one_that_ended_without_a_word_is_stopped(tmp_path):
+def test_a_name_goes_along_and_one_that_ended_without_a_word_is_stopped(opened_here, tmp_path):
     run = make_run(tmp_path / "run")
     assert file_name_of(run) == "run.catdog.zip"
     jobs.rename(run, "My cats/dogs: 2")
@@ -109,7 +113,7 @@ def test_what_is_no_finished_run_is_not_packed(tmp_path, capsys):
     assert not list(tmp_path.glob("*.zip"))
 
 
-def test_the_commands_print_one_object(tmp_path, monkeypatch, capsys):
+def test_the_commands_print_one_object(opened_here, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "run")
     assert main(["pack", "run", "--json"]) == 0
@@ -130,7 +134,7 @@ def test_a_folder_that_can_not_be_written_is_told(tmp_path):
         unpack_run(tmp_path / "file.zip", tmp_path / "full" / "run")
 
 
-def test_a_run_is_added_on_its_page_and_refused_there(place, tmp_path):
+def test_a_run_is_added_on_its_page_and_refused_there(opened_here, place, tmp_path):
     pack_run(make_run(tmp_path / "elsewhere"), tmp_path / "Cats.catdog.zip")
     app = open_page("runs")
     assert "Add a run from a file" in [each.label for each in app.expander]

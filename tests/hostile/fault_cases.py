@@ -405,3 +405,5 @@ CASES = [
     ),
     Case("kept activations changed and cut off by hand", "CRC-32 of each", "computed again", shelf_damaged),
 ]
+
+TRAINING = [case for case in CASES if case.what.startswith(("a disk of ", "kept activations"))]

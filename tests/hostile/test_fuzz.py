@@ -1,7 +1,7 @@
 """Whatever is in a photo's file, an archive or a setting: it is read, or refused with a sentence.
 
-By default a few thousand cases, the same each time. `CATDOG_FUZZ_MINUTES=60 python -m pytest -m fuzz -s` looks for an
-hour among others, and says how many it tried.
+By default a few hundred cases, the same each time; a few thousand with those that are `slow`.
+`CATDOG_FUZZ_MINUTES=60 python -m pytest -m fuzz -s` looks for an hour among others, and says how many it tried.
 """
 
 import os
@@ -24,7 +24,8 @@ KINDS = {
 }
 # Pillow warns of what it passes over; the app lets it.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore:Duplicate name:UserWarning")
-quickly = settings(max_examples=500, suppress_health_check=list(HealthCheck))
+very_few = settings(max_examples=100, suppress_health_check=list(HealthCheck))
+quickly = settings(very_few, max_examples=500)
 very_quickly = settings(quickly, max_examples=1_500)
 A_ROUND = 2_000  # cases, between two looks at the clock
 
@@ -40,9 +41,16 @@ def small_limits(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@very_quickly
+@very_few
 @given(fuzzing.PHOTOS)
 def test_any_file_is_a_photo_or_refused(content):
+    fuzzing.check_photo(content)
+
+
+@pytest.mark.slow
+@very_quickly
+@given(fuzzing.PHOTOS)
+def test_any_of_many_files_is_a_photo_or_refused(content):
     fuzzing.check_photo(content)
 
 
@@ -54,15 +62,29 @@ def test_the_files_that_are_damaged_are_photos_at_first(content):
         assert fuzzing.with_right_sums(content) == content
 
 
-@quickly
+@very_few
 @given(fuzzing.archives())
 def test_any_archive_is_unpacked_or_refused(content):
     fuzzing.check_archive(content)
 
 
+@pytest.mark.slow
 @quickly
+@given(fuzzing.archives())
+def test_any_of_many_archives_is_unpacked_or_refused(content):
+    fuzzing.check_archive(content)
+
+
+@very_few
 @given(fuzzing.SETTINGS_GIVEN)
 def test_any_setting_is_in_its_range_or_refused(given):
+    fuzzing.check_settings(given)
+
+
+@pytest.mark.slow
+@quickly
+@given(fuzzing.SETTINGS_GIVEN)
+def test_any_of_many_settings_is_in_its_range_or_refused(given):
     fuzzing.check_settings(given)
 
 

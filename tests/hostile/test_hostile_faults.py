@@ -3,8 +3,13 @@
 import pytest
 
 from catdog.__main__ import main
-from hostile.fault_cases import CASES, FLAGS, RESERVED, Place, can_have_small_disks
-from hostile.reliability import case_ids
+from hostile.fault_cases import CASES, FLAGS, RESERVED, TRAINING, Place, can_have_small_disks
+from hostile.reliability import Case
+
+
+def is_slow(case: Case) -> bool:
+    """Whether a case trains, some of them twice."""
+    return case in TRAINING
 
 
 @pytest.fixture(scope="module")
@@ -15,8 +20,12 @@ def finished(drawings, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("case", CASES, ids=case_ids(CASES))
-def test_a_fault_is_survived_and_told(case, drawings, finished, tmp_path):
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.what, marks=[pytest.mark.slow] if is_slow(case) else []) for case in CASES]
+)
+def test_a_fault_is_survived_and_told(case, drawings, trained, request, tmp_path):
     if case.limit == RESERVED and not can_have_small_disks():
         pytest.skip("no small disk can be had here")
+    # What is resumed on a small disk is compared with a run of the same settings.
+    finished = request.getfixturevalue("finished") if is_slow(case) else trained
     assert case.make(Place(tmp_path, drawings, finished)) == case.outcome

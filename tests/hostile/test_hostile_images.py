@@ -22,6 +22,7 @@ def found(tmp_path_factory):
     return tried("image_cases", tmp_path_factory.mktemp("images") / "empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=case_ids(CASES))
 def test_a_hostile_file_is_refused_or_read_within_its_memory(case, found):
     check(case, found)

@@ -15,6 +15,7 @@ def found(tmp_path_factory):
     return tried("model_cases", tmp_path_factory.mktemp("models") / "empty")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=case_ids(CASES))
 def test_a_hostile_classifier_is_refused_within_its_memory(case, found):
     check(case, found)

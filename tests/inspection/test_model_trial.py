@@ -9,9 +9,11 @@ import h5py
 import keras
 import pytest
 from helpers.made_models import INFO, small, small_network, temporary, with_weights
+from helpers.opening import opened_here
 from helpers.places import REPOSITORY
 from helpers.processes import run_python
 
+from catdog.__main__ import main
 from catdog.classifier import loading
 from catdog.classifier.loading import load_classifier
 from catdog.classifier.saving import save_keras
@@ -19,7 +21,7 @@ from catdog.errors import Failed, Refused
 from catdog.inspection.model_trial import ALLOWANCES, Allowance, look_through, try_model
 from catdog.photos.drawings import draw_photo_set
 
-__all__ = ["small", "temporary"]
+__all__ = ["opened_here", "small", "temporary"]
 
 
 def refused(path: Path) -> str:
@@ -51,7 +53,9 @@ ANSWER = {"parameters": 5, "class_names": ["cats", "dogs"], "image_size": 64, "a
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_a_classifier_of_this_program_is_described(trained, ending):
+def test_a_classifier_of_this_program_is_described(trained, ending, request):
+    if ending == "h5":  # one process will do
+        request.getfixturevalue("opened_here")
     about = try_model(trained / f"cat_dog_classifier.{ending}")
     kept = load_classifier(trained)
     assert about["class_names"] == ["cats", "dogs"]
@@ -66,7 +70,7 @@ def test_a_relative_path_is_read_from_the_working_folder(small, monkeypatch):
     assert "nowhere.h5 can't be read" in refused(Path("nowhere.h5"))
 
 
-def test_answers_that_are_no_probabilities_are_refused(tmp_path):
+def test_answers_that_are_no_probabilities_are_refused(opened_here, tmp_path):
     image = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(image)
     model = keras.Model(image, keras.layers.Dense(2, name="logits")(pooled))
@@ -194,16 +198,18 @@ def test_a_file_that_isnt_a_runs_own_is_looked_through_before_it_is_loaded(train
     assert looked == [small["h5"]]
 
 
-def test_the_command_line_refuses_a_hostile_file_in_a_sentence(tmp_path):
+def test_the_command_line_refuses_a_hostile_file_in_a_sentence(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
     draw_photo_set(tmp_path / "photos", train=4, validation=4, seed=1)
     image = keras.Input((None, None, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda x: x * 2)(image))
     keras.Model(image, keras.layers.Dense(2)(pooled)).save(tmp_path / "hostile.keras")
     before = sorted(tmp_path.rglob("*"))
-    done = run_python("-m", "catdog", "classify", "hostile.keras", "photos", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr == (
+    capfd.readouterr()
+    assert main(["classify", "hostile.keras", "photos"]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err == (
         "hostile.keras has a layer of the kind 'Lambda', which no classifier of this program has: "
         "choose a .keras or .h5 file that this program wrote.\n"
     )

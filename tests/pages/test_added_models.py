@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.app_pages import button, texts
 from helpers.made_models import small
+from helpers.opening import opened_here
 from helpers.places import REPOSITORY
 from helpers.processes import run_python
 from streamlit.testing.v1 import AppTest
@@ -23,7 +24,7 @@ st.json(added_models())
 """
 
 
-__all__ = ["small"]
+__all__ = ["opened_here", "small"]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def listed(app: AppTest) -> list[str]:
     return list(json.loads(app.json[0].value).values())
 
 
-def test_a_classifier_is_added_named_and_removed(kept, small):
+def test_a_classifier_is_added_named_and_removed(opened_here, kept, small):
     app = visit()
     assert "of at most 300 MB" in texts(app)
     assert listed(app) == []
@@ -78,7 +79,7 @@ def test_a_classifier_is_added_named_and_removed(kept, small):
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
-def test_what_is_none_gets_a_sentence_and_leaves_nothing(kept, small, name):
+def test_what_is_none_gets_a_sentence_and_leaves_nothing(opened_here, kept, small, name):
     app = add(visit(), name, b"nothing")
     (warning,) = [warning.value for warning in app.warning]
     assert warning.startswith(name.replace(".", r"\.") + " is neither a ")

@@ -11,6 +11,7 @@ import pytest
 from helpers.app_pages import PAGES, button, choose_rows, open_page, texts
 from helpers.places import REPOSITORY
 from helpers.processes import one_json_object, run_python
+from helpers.trained_runs import small_config
 
 from catdog.__main__ import main
 from catdog.errors import Refused
@@ -228,26 +229,25 @@ def test_only_pages_import_streamlit():
     assert all(path.startswith("catdog/pages/") for path in importing)
     light = [
         "settings",
-        "photos",
-        "photo_sets",
-        "runs",
-        "jobs",
-        "charts",
-        "folders",
-        "samples",
-        "course",
-        "advice",
-        "export_jobs",
-        "visitors",
-        "time_limits",
+        "photos.reading",
+        "photos.photo_sets",
+        "photos.samples",
+        "runs.run_folder",
+        "runs.jobs",
+        "runs.course",
+        "runs.visitors",
+        "runs.time_limits",
+        "charts.run_charts",
+        "charts.advice",
+        "files.folders",
+        "exports.export_jobs",
     ]
     code = f"import sys; [__import__(f'catdog.{{name}}') for name in {light!r}]; print('tensorflow' in sys.modules)"
     assert run_python("-c", code, cwd=REPOSITORY).stdout.strip() == "False"
 
 
 def test_a_started_process_works_on_its_run_and_is_found_again(place, drawings):
-    config = TrainConfig(data=str(drawings), backbone="starter", image_size=32, head_epochs=1)
-    folder = jobs.start(config)
+    folder = jobs.start(small_config(drawings, head_epochs=1))
     (job,) = jobs.list_jobs()
     assert job.folder == folder
     assert job.is_active

@@ -260,4 +260,4 @@ def test_a_run_of_photos_that_are_anothers_is_not_started(drawings):
     other = uploads_folder(owner_with(new_token())) / "x-photos"
     shutil.copytree(drawings, other)
     with pytest.raises(Exception, match="reads no folder of its server"):
-        jobs.start(small_config(other), owner_with(new_token()))
+        jobs.start(small_config(other, backbone="starter"), owner_with(new_token()))

@@ -104,6 +104,7 @@ def states(servers: Servers) -> dict[Path, str]:
     return {path: status["state"] for path, status in read_statuses(servers.folder / "runs").items()}
 
 
+@pytest.mark.slow
 def test_runs_of_both_are_worked_on_once_in_turn_and_told_alike(servers):
     starters = [
         threading.Thread(target=servers.start, args=(number, {"head": 2.0, "fine-tune": 0.0})) for number in (0, 1)
@@ -135,6 +136,7 @@ def test_runs_of_both_are_worked_on_once_in_turn_and_told_alike(servers):
         assert [event["epoch"] for event in read_events(folder)[0] if event["event"] == "epoch"] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_run_is_stopped_from_the_other_server(servers):
     before = servers.runs()
     servers.start(0, MANY_EPOCHS)
@@ -147,6 +149,7 @@ def test_a_run_is_stopped_from_the_other_server(servers):
     assert read_status(folder)["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_takes_no_run_along(servers):
     before = servers.runs()
     servers.start(0, {"head": 30.0, "fine-tune": 1.0})
@@ -158,7 +161,7 @@ def test_a_server_that_ends_takes_no_run_along(servers):
 
 
 def test_a_run_of_another_machine_is_told_by_its_lock_or_its_heart(tmp_path, monkeypatch):
-    run = create_run(small_config(tmp_path), tmp_path / "runs" / "20260101-000000-a")
+    run = create_run(small_config(tmp_path, backbone="starter"), tmp_path / "runs" / "20260101-000000-a")
     folder = run.folder
     elsewhere = {"state": "running", "pid": 2**22, "host": "elsewhere", "started": time.time(), "message": ""}
     # Its process number says nothing here: its heart beats, so it lives.
@@ -177,7 +180,7 @@ def test_two_sweeps_at_once_remove_what_has_gone_once(tmp_path, monkeypatch):
     monkeypatch.setenv("CATDOG_CACHE", str(tmp_path / "cache"))
     owners = [owner_with(f"{number:043}") for number in range(5)]
     for owner in owners:
-        run = create_run(small_config(tmp_path), owner=owner)
+        run = create_run(small_config(tmp_path, backbone="starter"), owner=owner)
         Run(run.folder).set_state("done")
         visitors.visit_file(tmp_path / "runs", owner).parent.mkdir(exist_ok=True)
         visitors.visit_file(tmp_path / "runs", owner).touch()
