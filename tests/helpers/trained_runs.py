@@ -82,7 +82,7 @@ def tiny_run(drawings, tmp_path_factory) -> Path:
     """The same on the tiny backbone, for tests that need a run but not a network that has learned much."""
 
     def train(folder: Path) -> None:
-        flags = ["--backbone", tiny_backbone(), *SMALL_FLAGS[2:], "--fine-tune-epochs", "1", "--out"]
+        flags = [*small_flags(), "--fine-tune-epochs", "1", "--out"]
         assert main(["train", str(drawings), *flags, str(folder / "run")]) == 0
 
     return made_once("tiny", tmp_path_factory, train) / "run"
