@@ -215,6 +215,11 @@ def path_inside(value: Any) -> str | None:
     return str(path)
 
 
+def backbone_title(source: str) -> str:
+    """What a backbone is called in files that are handed on: one of BACKBONES, or a file's name without its place."""
+    return source if source in BACKBONES else source.replace("\\", "/").rpartition("/")[2]
+
+
 def check_backbone_name(source: str) -> None:
     """Raise `Refused` unless this is one of BACKBONES or the path of a file."""
     try:

@@ -39,7 +39,7 @@ from catdog.runs.run_folder import (
     read_config,
     read_status,
 )
-from catdog.settings import path_inside
+from catdog.settings import backbone_title, path_inside
 
 ENDING = ".catdog.zip"
 NO_RUN = "is no run's file, or a damaged one: choose one that Catdog packed."
@@ -124,7 +124,7 @@ def content_of(path: Path, change: ChangePath) -> bytes | None:
         return changed_reference(path, change)
     if path.name == "events.jsonl":
         return changed_events(path)
-    if path.name in ("config.json", REPORT_FILE):
+    if path.name in ("config.json", INFO_FILE, REPORT_FILE):
         content = read_json(path)
         change_paths(content, change)
         return as_json(content)
@@ -159,9 +159,10 @@ def change_paths(content: dict[str, Any], change: ChangePath) -> None:
     settings = content.get("settings")
     if isinstance(settings, dict) and isinstance(settings.get("data"), str):
         settings["data"] = folder_name(settings["data"])
-        # A backbone file lies on this machine's disk.
-        if isinstance(settings.get("backbone"), str) and "/" in settings["backbone"].replace("\\", "/"):
-            settings["backbone"] = folder_name(settings["backbone"])
+    # A backbone file lies on this machine's disk.
+    for holder, key in ((settings, "backbone"), (content.get("backbone"), "name"), (content, "backbone")):
+        if isinstance(holder, dict) and isinstance(holder.get(key), str):
+            holder[key] = backbone_title(holder[key])
     for keys in (*LISTS_OF_PHOTOS, ("photos", "left_out")):
         for entry in found_in(content, *keys, kind=list) or []:
             if isinstance(entry, dict) and isinstance(entry.get("path"), str):

@@ -28,6 +28,7 @@ from catdog.results.report_files import HEATMAPS_FILE, HTML_FILE, PREDICTIONS_FI
 from catdog.results.wrong_labels import FOLDS, cross_validate
 from catdog.runs.run_folder import H5_FILE, INFO_FILE, KERAS_FILE, Run
 from catdog.runs.versions import made_with
+from catdog.settings import backbone_title
 
 
 def evaluate(setup: Setup, extracted: dict[str, Extracted], learning: Learning) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def as_they_are(source: Source) -> np.ndarray:
 def save(setup: Setup, extracted: dict[str, Extracted], report: dict[str, Any]) -> dict[str, Any]:
     """Write the classifier's files, and return what `train --json` says of them."""
     config, folder, class_names = setup.config, setup.run.folder, list(setup.photo_set.class_names)
-    backbone, freeze_depth = setup.backbone.name, config.freeze_depth
+    backbone, freeze_depth = backbone_title(setup.backbone.name), config.freeze_depth
     metrics = {name: report[name] for name in ("split", "accuracy", "loss", "photos")}
     temperature = report["calibration"]["temperature"]
     info = describe_classifier(

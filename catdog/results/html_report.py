@@ -29,7 +29,7 @@ from catdog.results.report_files import REPORT_FILE, count_right, read_maps, rea
 from catdog.runs.events import read_events
 from catdog.runs.jobs import counts_of, label_of
 from catdog.runs.run_folder import ACTIVE_STATES, read_config, read_status
-from catdog.settings import SETTINGS, TrainConfig
+from catdog.settings import SETTINGS, TrainConfig, backbone_title
 
 TEMPLATE_FILE = "report_template.html"
 CHART_WIDTH = 400  # units, of a little more than a pixel on a wide screen and a little less on a phone
@@ -110,7 +110,9 @@ def page_content(folder: Path, config: TrainConfig, report: dict[str, Any]) -> d
         "wrong_label_sentences": describe_wrong_labels(report),
         "curve_sentences": read_curves((each.event for each in curves.epochs), config, counts_of(folder)),
         **photos_of(folder, config, report),
-        "settings": [(field.metadata["label"], written(getattr(config, name))) for name, field in SETTINGS.items()],
+        "settings": [
+            (field.metadata["label"], written(name, getattr(config, name))) for name, field in SETTINGS.items()
+        ],
         **origin_of(folder),
     }
 
@@ -249,14 +251,14 @@ def origin_of(folder: Path) -> dict[str, list[tuple[str, str]]]:
         counts.append(("could not be read", counted(len(left_out), "photo")))
     backbone = found_in(content, "backbone", "name", kind=str)
     versions = found_in(content, "versions", kind=dict) or {}
-    rows = [("backbone", backbone)] if backbone else []
+    rows = [("backbone", backbone_title(backbone))] if backbone else []
     return {"counts": counts, "versions": rows + [(name, str(version)) for name, version in versions.items()]}
 
 
-def written(value: Any) -> str:
+def written(name: str, value: Any) -> str:
     """A setting's value as people read it; of a list of photos, how many there are."""
     if isinstance(value, float):
         return decimal(value)
     if isinstance(value, tuple):
         return counted(len(value), "photo") if value else "none"
-    return str(value)
+    return backbone_title(value) if name == "backbone" else str(value)

@@ -20,7 +20,7 @@ from catdog.files.json_files import read_json, write_json
 from catdog.photos.reading import read_photo
 from catdog.results.report_files import read_report
 from catdog.runs import jobs
-from catdog.runs.run_folder import read_config, read_status
+from catdog.runs.run_folder import H5_FILE, KERAS_FILE, read_config, read_status
 
 __all__ = ["opened_here"]
 
@@ -75,6 +75,17 @@ def test_what_comes_out_has_the_same_result_and_no_place_of_this_machine(trained
     assert str(drawings.parent).encode() not in inside
     assert str(trained).encode() not in inside
     assert b"\xff\xd8\xff" not in archive_texts(file)  # no JPEG
+
+
+def test_a_backbone_file_goes_along_by_its_name_alone(tiny_run, tmp_path):
+    backbone = read_config(tiny_run).backbone
+    assert Path(backbone).is_absolute()
+    pack_run(tiny_run, tmp_path / "run.catdog.zip")
+    place = str(Path(backbone).parent).encode()
+    assert place not in archive_texts(tmp_path / "run.catdog.zip")
+    for file in (KERAS_FILE, H5_FILE, "report.html"):
+        assert place not in (tiny_run / file).read_bytes()
+    assert read_config(unpack_run(tmp_path / "run.catdog.zip", tmp_path / "run")).backbone == Path(backbone).name
 
 
 def archive_texts(file: Path) -> bytes:
