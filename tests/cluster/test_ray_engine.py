@@ -105,6 +105,7 @@ def workers() -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.lowest
 def test_the_answers_are_the_plain_command_s(address, trained, photos, plain, tmp_path, capsys):
     out = tmp_path / "answers.csv"
     assert main(["classify", str(trained), str(photos), *TWO_WORKERS, "--csv", str(out)]) == 0
