@@ -34,7 +34,8 @@ class House:
         for module in sorted(graph.modules - {"catdog"}):
             room = module.split(".")[1]
             self.modules[room].add(module)
-            for imported in graph.find_modules_directly_imported_by(module):
+            # The door itself, which knows the version, is no room.
+            for imported in graph.find_modules_directly_imported_by(module) - {"catdog"}:
                 other = imported.split(".")[1]
                 if other != room:
                     self.imports[room].add(other)

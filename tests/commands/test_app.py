@@ -97,6 +97,15 @@ def test_it_says_what_to_open_and_who_else_can(address, public, opened, others):
     assert second.startswith(others)
 
 
+@pytest.fixture
+def closed_terminals_end_programs():
+    """Whoever started the tests may have had that ignored, as nohup does."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("closed_terminals_end_programs")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_listens_for_this_computer_alone_and_a_signal_ends_it_quietly(number, tmp_path):
     port = closed_port()
