@@ -2,9 +2,8 @@
 
 Keras writes each setting of each layer, and refuses a file with one that it doesn't know. So whatever a version adds,
 by default and without any effect, is refused by all versions before: `input_axes` of initializers (3.15), `renorm` of
-batch normalization (3.14), `quantization_config` of dense layers (3.13), `optional` of inputs (3.5). What is left out
-here has the same default in all versions from 2.13 on. How each reads a file: keras/src/models/functional.py of
-Keras 3, keras/engine/functional.py of Keras 2.
+batch normalization (3.14), `quantization_config` of dense layers (3.13), `optional` of inputs. For what is left out
+here each version has its own default, with which the same numbers come out.
 """
 
 from typing import Any
